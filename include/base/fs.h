@@ -1,0 +1,33 @@
+#ifndef BASE_FS_H
+#define BASE_FS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct buf;
+struct err;
+
+/*
+ * Files that are either wholly there or not: written under a temporary name,
+ * fsync'ed, renamed, directory fsync'ed. Paths are absolute.
+ */
+
+/* Writes all bytes to fd, through EINTR and short writes. */
+int fs_write_all(int fd, const void *bytes, size_t len, struct err *e);
+
+/* Replaces the file atomically and durably. */
+int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *e);
+
+/* Appends the file's bytes to out; refuses files above max bytes. e->code is ENOENT when missing. */
+int fs_read(const char *path, size_t max, struct buf *out, struct err *e);
+
+/* Makes the directory and its parents; an existing directory is fine. */
+int fs_mkdirs(const char *path, mode_t mode, struct err *e);
+
+/* fsync of the directory itself. */
+int fs_sync_dir(const char *path, struct err *e);
+
+/* Removes a file or a whole tree, never following links; missing is fine. */
+int fs_remove_tree(const char *path, struct err *e);
+
+#endif

@@ -1,0 +1,42 @@
+#ifndef DOCKER_CONTEXT_H
+#define DOCKER_CONTEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/filter.h"
+#include "docker/dockerfile.h"
+
+/*
+ * The build context as a filter: any compression that the engine sniffs in, one canonical
+ * uncompressed tar out, the Dockerfile judged and written anew on its way (threats.md A.5.6-7).
+ *
+ * Kept: files, directories, symlinks, hard links to an earlier file, modes, owners (numbers), mtimes,
+ * xattrs user.* and security.capability. Names are cleaned ("./a" is "a"). Refused with 400 and rule
+ * "context": duplicates (a directory may come twice), names that leave the root, anything below
+ * a non-directory, devices and FIFOs, links as Dockerfile, more entries or bytes than allowed
+ * (rules "limit-context-entries", "limit-context-bytes"). The Dockerfile is the one that the engine would
+ * use: the parameter, or "Dockerfile", or "dockerfile" when there is none; without one the engine's own words
+ * ("Cannot locate specified Dockerfile: ...", status 500) are the answer. A body that is not a tar
+ * at all is refused. Memory: the Dockerfile (DOCKERFILE_MAX), 8 to 16 bytes an entry, codec state.
+ */
+struct context_ask {
+	const char *dockerfile; /* the parameter, cleaned here; NULL or "" = default */
+	struct dockerfile_ask reading;
+	uint64_t max_bytes;   /* of the uncompressed context, 0 = no limit */
+	uint64_t max_entries; /* 0 = no limit; at most 2^20 */
+	int zstd; /* the engine reads zstd itself (>= 23): otherwise it is refused as the engine would */
+};
+
+/* facts (owned by the caller, alive until the filter is freed) are valid once context_judged(). ask is copied
+ * shallowly. */
+struct filter *context_filter_new(const struct context_ask *ask, struct dockerfile_facts *facts);
+
+/* 1 once the Dockerfile that the engine will use is known and judged (with fallback names: only at the end).
+ */
+int context_judged(const struct filter *f);
+
+/* sha256 of the canonical tar in hex, valid after FILTER_DONE; for evidence. */
+const char *context_digest(const struct filter *f);
+
+#endif

@@ -1,0 +1,72 @@
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static void *
+must(void *p)
+{
+	if (p == NULL) {
+		log_error("mem", "out of memory");
+		abort();
+	}
+	return p;
+}
+
+void *
+mem_new(size_t size)
+{
+	return must(calloc(1, size));
+}
+
+void *
+mem_array(size_t n, size_t size)
+{
+	return must(calloc(n ? n : 1, size));
+}
+
+void *
+mem_grow(void *p, size_t n, size_t size)
+{
+	return must(reallocarray(p, n ? n : 1, size));
+}
+
+char *
+mem_str(const char *s)
+{
+	return s == NULL ? NULL : mem_strn(s, strlen(s));
+}
+
+char *
+mem_strn(const char *s, size_t len)
+{
+	char *copy = must(malloc(len + 1));
+
+	memcpy(copy, s, len);
+	copy[len] = '\0';
+	return copy;
+}
+
+char *
+mem_printf(const char *fmt, ...)
+{
+	char *s = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&s, fmt, ap);
+	va_end(ap);
+	return must(n < 0 ? NULL : s);
+}
+
+void
+mem_wipe(void *p, size_t len)
+{
+	explicit_bzero(p, len);
+}
