@@ -55,7 +55,7 @@ int reference_map(const struct reference *r, const char *ns, char out[REFERENCE_
 int reference_unmap(struct reference *r, const char *engine_name, const char *ns);
 
 /*
- * Does the reference match an operator's pattern? "docker.io/library/*": '*' is any run without '/',
+ * Does the reference match an operator's pattern such as docker.io/library/...: a star is any run without '/',
  * "**" any run, '?' one character but '/'; without ':' or '@' the pattern leaves tag and digest open,
  * with ':' it matches the tag too ("latest" when none), with '@' the digest too.
  */
