@@ -1,0 +1,45 @@
+#ifndef CONTROL_LIFE_H
+#define CONTROL_LIFE_H
+
+#include <jansson.h>
+
+struct err;
+struct life;
+
+/*
+ * What the worker may ask of the running service: the verbs behind the control API, without HTTP. Each
+ * answers with a status and a JSON value, at once or later on the loop (ends and loads talk to the engine
+ * first).
+ */
+/* takes the reference; called exactly once */
+typedef void life_answer_cb(void *arg, int status, json_t *answer);
+
+/* Every verb: body is borrowed and may be NULL; id is from the path. Errors come as {"message", "rule"} with
+ * a 4xx or 5xx status. */
+void life_task_start(struct life *l, const json_t *body, life_answer_cb *cb, void *arg); /* 201, 200 */
+void life_task_list(struct life *l, life_answer_cb *cb, void *arg);                      /* 200 [..] */
+void life_task_show(struct life *l, const char *id, life_answer_cb *cb, void *arg);      /* 200 */
+void life_task_credentials(
+    struct life *l, const char *id, const json_t *body, life_answer_cb *cb, void *arg); /* 204 */
+void
+life_task_finish(struct life *l, const char *id, life_answer_cb *cb, void *arg); /* 202 {artifacts: [..]} */
+void life_task_artifacts(struct life *l, const char *id, life_answer_cb *cb, void *arg); /* 200 [..] */
+void life_task_end(struct life *l, const char *id, life_answer_cb *cb,
+    void *arg); /* 200 {removed: ..}; idempotent: 200 for unknown */
+
+/*
+ * {"taskId", "runId", "image": {"type": "task-image", "taskId", "path"[, "runId"]}}: loads it under a unique
+ * local name for the task, which releases it when it ends: 200 {"name", "id", "sha256", "size", ...}.
+ */
+void life_image_load(struct life *l, const json_t *body, life_answer_cb *cb, void *arg);
+
+/* {"task": id or {policy}, "method", "target", "headers": {}}: 200 {decision, rule, reason, forwards: [..]};
+ * nothing is sent. */
+void life_explain(struct life *l, const json_t *body, life_answer_cb *cb, void *arg);
+
+void life_ready(struct life *l, life_answer_cb *cb, void *arg); /* 200, or 503 with what is missing */
+
+/* Prometheus text, heap. */
+char *life_metrics(struct life *l);
+
+#endif

@@ -1,0 +1,37 @@
+#ifndef TASK_AUDIT_H
+#define TASK_AUDIT_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct target;
+
+/*
+ * The audit log: one JSON object a line, ASCII, at most 4 KiB (longer texts are cut and marked), one per
+ * decision and one per end of request; in <auditDir>/audit.jsonl for the host and <auditDir>/tasks/<id>.jsonl
+ * for the task. A decision whose record cannot be written must not be carried out. Never in it: credentials,
+ * X-Registry-*, build-arg values that the policy does not list as public.
+ *
+ * The writer adds "time" (RFC 3339, milliseconds, UTC) and "seq" (per host, continues after a restart).
+ */
+struct audit;
+
+struct audit *audit_open(const char *dir, struct err *e);
+void audit_close(struct audit *a);
+
+/* Appends the record (borrowed) to the host's log and, with id, to the task's. -1 when either could not be
+ * written whole. */
+int audit_write(struct audit *a, const char *id, json_t *record, struct err *e);
+
+/*
+ * The query for the record: object key -> value, or list; values of buildargs and labels redacted to their
+ * names but for public ones, X-Registry never, others cut at 256 bytes. New reference.
+ */
+json_t *audit_query(const struct target *t, size_t public_count, char *const *public_args);
+
+/* Reads a log for people and tools: each record to visit(); a damaged line is reported by number. */
+int audit_read(const char *path, int (*visit)(void *arg, const json_t *record), void *arg, struct err *e);
+
+#endif

@@ -1,0 +1,89 @@
+#ifndef TASK_TASK_H
+#define TASK_TASK_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "policy/owned.h"
+#include "policy/policy.h"
+
+struct err;
+struct settings;
+
+/*
+ * The tasks of this host, in memory and on disk. A task's id is its namespace: 20 characters of [a-z2-7] made
+ * from sha256(taskId "/" runId), so that the same task finds itself again after a restart. On disk, under
+ * <stateDir>/tasks/<id>/: task.json (what was registered; replaced atomically) and owned.jsonl (one line a
+ * change, fdatasync'ed before the task may see its effect; rewritten when read). Credentials are kept in
+ * credentials.json, mode 0600, and wiped with the task.
+ */
+enum task_state {
+	TASK_ENDED = 0, /* only while it is being cleaned up */
+	TASK_RUNNING,
+	TASK_FINISHING, /* no new builds; exports run */
+	TASK_FINISHED,  /* artifacts are handed off */
+};
+
+struct task_counts {                  /* since the service started */
+	unsigned connections, builds; /* now */
+	uint64_t requests, refused, bytes_in, bytes_out;
+};
+
+struct task {
+	char id[REFERENCE_NS_LEN + 1];
+	char *task_id;
+	unsigned run_id;
+	enum task_state state;
+	int64_t created, expires; /* unix seconds; expires 0 = never */
+	struct policy policy;
+	struct owned owned; /* changed only through task_learn() and its siblings */
+	json_t *artifacts;  /* object of the payload's dind.artifacts: name -> {"image", "expires"} */
+	json_t *policy_given, *limits_given; /* as registered, or NULL */
+	int64_t max_connections, max_builds, build_time;
+	struct task_counts now;
+	void *user;  /* of whoever serves the task's socket */
+	int journal; /* fd of owned.jsonl */
+	struct tasks *home;
+	struct task *next;
+};
+
+struct tasks;
+
+/* Reads <stateDir>/tasks; makes it when missing. A damaged last journal line (a crash) is cut; a damaged task
+ * is an error. */
+struct tasks *tasks_open(const struct settings *s, struct err *e);
+void tasks_close(struct tasks *t); /* leaves the disk as it is */
+
+/*
+ * Registers a task from POST /v1/tasks' body {taskId, runId, payload, scopes, expires, limits, policy,
+ * credentials}. *out is the task, *known 1 when it was already there (same body again is fine: the answer is
+ * the same). -1 with status 400 (what is wrong with the body), 409 (known with another body), 500 (disk).
+ * *out NULL with 0: payload.features.dind is not true.
+ */
+int tasks_add(struct tasks *t, const json_t *body, struct task **out, int *known, struct err *e);
+
+/* The id that a task would have; NUL-terminated. */
+void task_make_id(const char *task_id, unsigned run_id, char out[REFERENCE_NS_LEN + 1]);
+
+struct task *tasks_find(const struct tasks *t,
+    const char *id); /* by id, or by "taskId/runId", or by a taskId that is unique; else NULL */
+struct task *tasks_first(const struct tasks *t); /* then ->next */
+
+int task_set_state(struct task *task, enum task_state state, struct err *e);
+int task_set_credentials(struct task *task, const json_t *credentials, struct err *e);
+
+/* Removes it from memory and disk; the pointer is gone. */
+int task_remove(struct task *task, struct err *e);
+
+/* Changes of what is owned: first on disk, then in memory. -1: nothing changed. */
+int task_learn(struct task *task, const char *id, struct err *e);
+int task_name(struct task *task, const char *name, const char *id, struct err *e);
+int task_unname(struct task *task, const char *name, struct err *e);
+int task_forget(struct task *task, const char *id, struct err *e);
+
+/* For GET /v1/tasks and /v1/tasks/ID: new reference. full adds images and names. Never credentials. */
+json_t *task_json(const struct task *task, int full);
+
+const char *task_state_name(enum task_state s);
+
+#endif
