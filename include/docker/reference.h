@@ -14,8 +14,8 @@ struct err;
  * namespace. A registry port's ':' becomes "__" ("localhost:5000/app" ->
  * "dind.invalid/<ns>/localhost__5000/app"), which no domain can contain.
  * The grammar is that of github.com/distribution/reference as in engines 20.10 to 28.5;
- * upper case in the domain, IPv6 domains and whatever lies under dind.invalid are refused
- * (a task can never name the reserved registry itself). Pure.
+ * upper case in the domain, IPv6 domains, digests other than sha256 and whatever contains
+ * "dind.invalid" are refused (a task can never name the reserved registry itself). Pure.
  */
 #define REFERENCE_REGISTRY "dind.invalid"
 
@@ -55,9 +55,11 @@ int reference_map(const struct reference *r, const char *ns, char out[REFERENCE_
 int reference_unmap(struct reference *r, const char *engine_name, const char *ns);
 
 /*
- * Does the reference match an operator's pattern such as docker.io/library/...: a star is any run without '/',
+ * Does the reference match an operator's pattern such as docker.io/library/...: a star is any run without
+ * '/',
  * "**" any run, '?' one character but '/'; without ':' or '@' the pattern leaves tag and digest open,
- * with ':' it matches the tag too ("latest" when none), with '@' the digest too.
+ * with ':' it matches the tag too ("latest" when none), with '@' the digest too. A tag beside a digest
+ * proves nothing (the engine goes by the digest): "name:tag" alone does not match such a reference.
  */
 int reference_match(const struct reference *r, const char *pattern);
 
