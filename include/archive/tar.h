@@ -11,14 +11,21 @@ struct err;
  * Tar as a stream: ustar, GNU (long names, base-256 numbers) and PAX extended
  * headers, one entry at a time, in bounded memory. The reader is strict: bad
  * checksums, negative or overflowing numbers, sparse files, multi-volume and
- * label entries, global PAX headers that change names or sizes, NUL inside a
- * PAX value, names longer than TAR_NAME_MAX, PAX headers above TAR_PAX_MAX are
- * errors (status 400). It does not judge names or types: that is its user's. Pure.
+ * label entries, global PAX headers that change anything, NUL inside a name,
+ * bytes behind a name's NUL, a name given twice, a size on what is not a file, names longer
+ * than TAR_NAME_MAX, PAX headers above TAR_PAX_MAX are errors (status 400, rule left
+ * to the user). It does not judge names or types: that is its user's. Pure.
  */
-enum { TAR_BLOCK = 512, TAR_NAME_MAX = 4096, TAR_PAX_MAX = 1024 * 1024, TAR_XATTRS_MAX = 64 };
+enum {
+	TAR_BLOCK = 512,
+	TAR_NAME_MAX = 4096,
+	TAR_PAX_MAX = 1024 * 1024,
+	TAR_XATTRS_MAX = 64,
+	TAR_SPAN_MAX = 64 * 1024, /* of one TAR_DATA */
+};
 
 enum tar_type {
-	TAR_FILE = '0', /* also '\0' and '7' of old archives */
+	TAR_FILE = '0', /* also '\0' of old archives ('7' is refused, as the engine does) */
 	TAR_HARDLINK = '1',
 	TAR_SYMLINK = '2',
 	TAR_CHAR = '3',
