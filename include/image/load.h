@@ -1,0 +1,25 @@
+#ifndef IMAGE_LOAD_H
+#define IMAGE_LOAD_H
+
+#include <jansson.h>
+
+struct err;
+
+/*
+ * `dind-image load`: an artifact from the local store into the engine under one name. Process, events and
+ * errors as in image/export.h; the head on fd 3 is POST /images/load?quiet=1, Transfer-Encoding: chunked.
+ * The job:
+ *   {"source": {"path": file}, "name": the artifact's ("public/image.tar.zst": for messages),
+ *    "sha256": hex, "size": of the file, "imageId": "sha256:.." or null (any),
+ *    "tag": the one name that the image gets, "maxBytes": of the tar, 0 = no limit}
+ *
+ * Nothing of the file is believed: size and sha256 are checked, the compression is sniffed, the tarball is
+ * read strictly and written anew with that one name (docker/image.h, IMAGE_LOAD). The engine acts on the
+ * metadata, which comes last, and only on a body that ends: on any doubt the connection is closed without
+ * the last chunk, and nothing is loaded. Then the engine's answer is read: its errors come with status
+ * 200. "done": {"imageId", "tag", "layers": count, "tarSize", "architecture", "os"}. The caller then inspects
+ * the tag: the id must be that imageId.
+ */
+int image_load(const json_t *job, int engine_fd, struct err *e);
+
+#endif
