@@ -14,48 +14,90 @@ struct err;
  *
  * Types: STRING; PATH (absolute); INT (min..max); SIZE (bytes: an integer or "64MiB", "4GiB"; min..max);
  * SECONDS (an integer or "90s", "10m", "2h"; min..max); BOOL; ENUM (one of the words in `words`);
- * LIST (array of strings).
+ * LIST (array of strings); NAME (empty, or letters, digits, '_', '.', '-', and none of `words`).
  */
-#define SETTINGS(X)                                                                                                  \
-	/* type, field, key, default text, min, max, words, help */                                                  \
-	X(PATH, engine_socket, "engine.socket", "/var/run/docker.sock", 0, 0, "", "Unix socket of the Docker engine; only the gate opens it")                                         \
-	X(PATH, run_dir, "runDir", "/run/dind-proxy", 0, 0, "", "Directory of the control socket and of the task sockets")                                                       \
-	X(PATH, state_dir, "stateDir", "/var/lib/dind-proxy", 0, 0, "", "Directory of what must survive a restart: tasks, images, names")                                        \
-	X(PATH, audit_dir, "audit.dir", "/var/log/dind-proxy", 0, 0, "", "Directory of the audit log: audit.jsonl for the host, tasks/ID.jsonl for each task")                   \
-	X(LIST, audit_public_args, "audit.publicBuildArgs", "", 0, 0, "", "Build-args whose values may stand in the audit log; all others are logged by name only")              \
-	X(PATH, spool_dir, "spool.dir", "/var/lib/dind-proxy/spool", 0, 0, "", "Directory between export and upload")                                                            \
-	X(ENUM, store_type, "store.type", "local", 0, 0, "local", "Where artifacts go")                                                                                          \
-	X(PATH, store_dir, "store.dir", "/var/lib/dind-proxy/store", 0, 0, "", "Directory of the local artifact store")                                                          \
-	X(PATH, image_program, "programs.image", "/usr/libexec/dind-proxy/dind-image", 0, 0, "", "The program that exports and loads images, one process per image")              \
-	X(INT, socket_mode, "task.socketMode", "438", 0, 511, "", "Mode of a task's socket, decimal; 438 is 0666: users of a container that are not root may build")              \
-	X(STRING, network, "policy.network", "", 0, 0, "", "Network of RUN steps: empty for the engine's default bridge, \"none\", or the name of a network; never host")          \
-	X(LIST, base_images, "policy.baseImages", "docker.io/library/*", 0, 0, "", "Patterns of images that FROM and COPY --from may name besides the task's own")                \
-	X(BOOL, pull, "policy.pull", "false", 0, 0, "", "Let the engine pull an allowed base image that is not on the host")                                                      \
-	X(ENUM, cache, "policy.cache", "private", 0, 0, "private none shared", "Build cache: only from the task's own images, none at all, or shared between all tasks (unsafe)") \
-	X(BOOL, add_urls, "policy.addUrls", "false", 0, 0, "", "Let ADD fetch URLs; the engine fetches them from the host's network")                                              \
-	X(BOOL, extra_hosts, "policy.extraHosts", "false", 0, 0, "", "Let a build pass --add-host")                                                                                \
-	X(BOOL, registry_auth, "policy.registryAuth", "false", 0, 0, "", "Pass the task's registry credentials to the engine; otherwise they are dropped; they are never logged")  \
-	X(STRING, cgroup_parent, "policy.cgroupParent", "", 0, 0, "", "cgroup parent that every build is put under; empty: the engine's own")                                      \
-	X(SIZE, build_memory, "policy.memory", "0", 0, INT64_MAX, "", "Memory of a RUN step at most; 0: no limit of ours")                                                         \
-	X(INT, build_cpus, "policy.cpus", "0", 0, 4096, "", "CPUs of a RUN step at most; 0: no limit of ours")                                                                     \
-	X(SIZE, shm_size, "policy.shmSize", "1GiB", 0, INT64_MAX, "", "/dev/shm of a RUN step at most")                                                                            \
-	X(INT, api_max, "policy.apiMax", "51", 41, 52, "", "Highest Docker API version that is spoken, the NN of 1.NN")                                                            \
-	X(INT, connections, "limits.connections", "64", 1, 10000, "", "Connections of a task at a time")                                                                           \
-	X(INT, builds, "limits.builds", "2", 1, 1000, "", "Builds of a task at a time")                                                                                            \
-	X(INT, images, "limits.images", "200", 1, 10000, "", "Images that a task may own")                                                                                         \
-	X(INT, names, "limits.names", "200", 1, 10000, "", "Names (tags) that a task may have")                                                                                    \
-	X(INT, request_names, "limits.requestNames", "16", 1, 32, "", "Names in one request: -t of a build, images of a save")                                                     \
-	X(SIZE, context_bytes, "limits.contextBytes", "16GiB", 1, INT64_MAX, "", "Uncompressed build context at most")                                                             \
-	X(INT, context_entries, "limits.contextEntries", "500000", 1, 1000000, "", "Files and directories in a build context at most")                                             \
-	X(SIZE, image_bytes, "limits.imageBytes", "64GiB", 1, INT64_MAX, "", "Uncompressed image tarball at most, for export and load")                                            \
-	X(SECONDS, build_time, "limits.buildTime", "2h", 1, 604800, "", "Wall clock of one build at most")                                                                         \
-	X(SECONDS, head_time, "limits.headTime", "10s", 1, 3600, "", "Time for a whole request head once its first byte is here")                                                  \
-	X(SECONDS, idle_time, "limits.idleTime", "10m", 1, 86400, "", "Time that a connection may wait for its next request")                                                      \
-	X(SECONDS, stall_time, "limits.stallTime", "5m", 1, 86400, "", "Time that a peer may neither send nor take bytes of a transfer; never applied to a build that is running")    \
-	X(SIZE, answer_bytes, "limits.answerBytes", "4MiB", 65536, 67108864, "", "Small JSON answer of the engine at most")                                                        \
+#define SETTINGS(X)                                                                                          \
+	/* type, field, key, default text, min, max, words, help */                                          \
+	X(PATH, engine_socket, "engine.socket", "/var/run/docker.sock", 0, 0, "",                            \
+	    "Unix socket of the Docker engine; only the gate opens it")                                      \
+	X(PATH, run_dir, "runDir", "/run/dind-proxy", 0, 0, "",                                              \
+	    "Directory of the control socket and of the task sockets")                                       \
+	X(PATH, state_dir, "stateDir", "/var/lib/dind-proxy", 0, 0, "",                                      \
+	    "Directory of what must survive a restart: tasks, images, names")                                \
+	X(PATH, audit_dir, "audit.dir", "/var/log/dind-proxy", 0, 0, "",                                     \
+	    "Directory of the audit log: audit.jsonl for the host, tasks/ID.jsonl for each task")            \
+	X(LIST, audit_public_args, "audit.publicBuildArgs", "", 0, 0, "",                                    \
+	    "Build-args whose values may stand in the audit log; all others are logged by name only")        \
+	X(PATH, spool_dir, "spool.dir", "/var/lib/dind-proxy/spool", 0, 0, "",                               \
+	    "Directory between export and upload")                                                           \
+	X(ENUM, store_type, "store.type", "local", 0, 0, "local", "Where artifacts go")                      \
+	X(PATH, store_dir, "store.dir", "/var/lib/dind-proxy/store", 0, 0, "",                               \
+	    "Directory of the local artifact store")                                                         \
+	X(PATH, image_program, "programs.image", "/usr/libexec/dind-proxy/dind-image", 0, 0, "",             \
+	    "The program that exports and loads images, one process per image")                              \
+	X(INT, socket_mode, "task.socketMode", "438", 0, 511, "",                                            \
+	    "Mode of a task's socket, decimal; 438 is 0666: users of a container that are not root may "     \
+	    "build")                                                                                         \
+	X(NAME, network, "policy.network", "", 0, 0, "host",                                                 \
+	    "Network of RUN steps: empty for the engine's default bridge, \"none\", or the name of a "       \
+	    "network; never host")                                                                           \
+	X(LIST, base_images, "policy.baseImages", "docker.io/library/*", 0, 0, "",                           \
+	    "Patterns of images that FROM and COPY --from may name besides the task's own")                  \
+	X(BOOL, pull, "policy.pull", "false", 0, 0, "",                                                      \
+	    "Let the engine pull an allowed base image that is not on the host")                             \
+	X(ENUM, cache, "policy.cache", "private", 0, 0, "private none shared",                               \
+	    "Build cache: only from the task's own images, none at all, or shared between all tasks "        \
+	    "(unsafe)")                                                                                      \
+	X(BOOL, add_urls, "policy.addUrls", "false", 0, 0, "",                                               \
+	    "Let ADD fetch URLs; the engine fetches them from the host's network")                           \
+	X(BOOL, extra_hosts, "policy.extraHosts", "false", 0, 0, "", "Let a build pass --add-host")          \
+	X(BOOL, registry_auth, "policy.registryAuth", "false", 0, 0, "",                                     \
+	    "Pass the task's registry credentials to the engine; otherwise they are dropped; they are "      \
+	    "never logged")                                                                                  \
+	X(STRING, cgroup_parent, "policy.cgroupParent", "", 0, 0, "",                                        \
+	    "cgroup parent that every build is put under; empty: the engine's own")                          \
+	X(SIZE, build_memory, "policy.memory", "0", 0, INT64_MAX, "",                                        \
+	    "Memory of a RUN step at most; 0: no limit of ours")                                             \
+	X(INT, build_cpus, "policy.cpus", "0", 0, 4096, "",                                                  \
+	    "CPUs of a RUN step at most; 0: no limit of ours")                                               \
+	X(SIZE, shm_size, "policy.shmSize", "1GiB", 0, INT64_MAX, "", "/dev/shm of a RUN step at most")      \
+	X(INT, api_max, "policy.apiMax", "51", 41, 52, "",                                                   \
+	    "Highest Docker API version that is spoken, the NN of 1.NN")                                     \
+	X(INT, connections, "limits.connections", "64", 1, 10000, "", "Connections of a task at a time")     \
+	X(INT, builds, "limits.builds", "2", 1, 1000, "", "Builds of a task at a time")                      \
+	X(INT, images, "limits.images", "200", 1, 10000, "", "Images that a task may own")                   \
+	X(INT, names, "limits.names", "200", 1, 10000, "", "Names (tags) that a task may have")              \
+	X(INT, request_names, "limits.requestNames", "16", 1, 32, "",                                        \
+	    "Names in one request: -t of a build, images of a save")                                         \
+	X(SIZE, context_bytes, "limits.contextBytes", "16GiB", 1, INT64_MAX, "",                             \
+	    "Uncompressed build context at most")                                                            \
+	X(INT, context_entries, "limits.contextEntries", "500000", 1, 1000000, "",                           \
+	    "Files and directories in a build context at most")                                              \
+	X(SIZE, image_bytes, "limits.imageBytes", "64GiB", 1, INT64_MAX, "",                                 \
+	    "Uncompressed image tarball at most, for export and load")                                       \
+	X(SECONDS, build_time, "limits.buildTime", "2h", 1, 604800, "", "Wall clock of one build at most")   \
+	X(SECONDS, head_time, "limits.headTime", "10s", 1, 3600, "",                                         \
+	    "Time for a whole request head once its first byte is here")                                     \
+	X(SECONDS, idle_time, "limits.idleTime", "10m", 1, 86400, "",                                        \
+	    "Time that a connection may wait for its next request")                                          \
+	X(SECONDS, stall_time, "limits.stallTime", "5m", 1, 86400, "",                                       \
+	    "Time that a peer may neither send nor take bytes of a transfer; never applied to a build that " \
+	    "is running")                                                                                    \
+	X(SIZE, answer_bytes, "limits.answerBytes", "4MiB", 65536, 67108864, "",                             \
+	    "Small JSON answer of the engine at most")                                                       \
 	X(ENUM, log_level, "log.level", "info", 0, 0, "error warn info debug", "What is logged on stderr")
 
-enum setting_type { SETTING_STRING, SETTING_PATH, SETTING_INT, SETTING_SIZE, SETTING_SECONDS, SETTING_BOOL, SETTING_ENUM, SETTING_LIST };
+enum setting_type {
+	SETTING_STRING,
+	SETTING_PATH,
+	SETTING_INT,
+	SETTING_SIZE,
+	SETTING_SECONDS,
+	SETTING_BOOL,
+	SETTING_ENUM,
+	SETTING_LIST,
+	SETTING_NAME
+};
 
 struct setting_list {
 	size_t count;
@@ -70,6 +112,7 @@ struct setting_list {
 #define SETTING_C_BOOL int64_t
 #define SETTING_C_ENUM char *
 #define SETTING_C_LIST struct setting_list
+#define SETTING_C_NAME char *
 
 struct settings {
 #define X(type, field, key, fallback, min, max, words, help) SETTING_C_##type field;
@@ -101,6 +144,12 @@ int settings_parse(struct settings *s, const char *name, const void *text, size_
 
 /* Prints one setting's value as text ("64MiB", "a, b", "true"). */
 void settings_print(const struct settings *s, const struct setting_row *row, struct buf *out);
+
+/* Appends a table of all keys, what each takes, its default and its help: the end of every --help. */
+void settings_help(struct buf *out);
+
+/* What a row takes, in words: "an integer from 1 to 1000". */
+void settings_expected(const struct setting_row *row, struct buf *out);
 
 void settings_done(struct settings *s);
 
