@@ -1,0 +1,269 @@
+#include "io/gate.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/settings.h"
+#include "io/gate_wire.h"
+#include "io/loop.h"
+#include "policy/policy.h"
+
+/* One connection that was asked for; unsent ones wait here while the socketpair is full. */
+struct ticket {
+	uint32_t number;
+	gate_cb *cb; /* NULL: cancelled */
+	void *arg;
+	void *message; /* not sent yet */
+	size_t len;
+	struct ticket *next;
+};
+
+struct gate {
+	int fd;
+	struct event *reader, *writer;
+	struct ticket *first;
+	uint32_t last;
+	void (*on_lost)(void *arg);
+	void *arg;
+};
+
+int
+gate_fork(const struct settings *s, pid_t *pid, int *fd, struct err *e)
+{
+	int pair[2], room = 2 * GATE_MESSAGE_MAX;
+	struct policy host;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(e, errno, "socketpair: %m");
+	for (int i = 0; i < 2; i++)
+		(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	*pid = fork();
+	if (*pid < 0) {
+		close(pair[0]);
+		close(pair[1]);
+		return err_set(e, errno, "fork: %m");
+	}
+	if (*pid > 0) {
+		close(pair[1]);
+		*fd = pair[0];
+		return 0;
+	}
+	close(pair[0]);
+	(void)prctl(PR_SET_NAME, "dind-gate");
+	policy_init(&host, s);
+	gate_serve(pair[1], s->engine_socket, &host);
+	policy_done(&host);
+	_exit(0);
+}
+
+static void
+drop(struct gate *g, struct ticket *t)
+{
+	struct ticket **at = &g->first;
+
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	free(t->message);
+	free(t);
+}
+
+/* Sends what waits, in order; a full socketpair is no error. */
+static void
+send_waiting(struct gate *g)
+{
+	struct ticket *t, *next;
+
+	for (t = g->first; t != NULL; t = next) {
+		ssize_t n;
+
+		next = t->next;
+		if (t->message == NULL)
+			continue;
+		n = send(g->fd, t->message, t->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0) {
+			if (errno == EAGAIN || errno == ENOBUFS)
+				(void)event_add(g->writer, NULL);
+			return; /* anything else: the reader will see the end */
+		}
+		free(t->message);
+		t->message = NULL;
+		if (t->cb == NULL)
+			drop(g, t); /* no answer will come */
+	}
+}
+
+static int
+descriptor_of(struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+		int fd;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(&fd, CMSG_DATA(c), sizeof fd);
+		return fd;
+	}
+	return -1;
+}
+
+static void
+deliver(struct gate *g, const struct gate_reply *r, int fd)
+{
+	struct ticket *t = g->first;
+	struct err e = { 0 };
+	gate_cb *cb;
+	void *arg;
+
+	while (t != NULL && (t->number != r->ticket || t->message != NULL))
+		t = t->next;
+	if (t == NULL || t->cb == NULL) {
+		if (fd >= 0)
+			close(fd);
+		if (t != NULL)
+			drop(g, t);
+		return;
+	}
+	cb = t->cb;
+	arg = t->arg;
+	drop(g, t);
+	if (fd < 0)
+		err_refuse(&e, r->status ? (int)r->status : 502, r->status < 500 ? "gate" : "engine", "%.*s",
+		    (int)sizeof r->text - 1, r->text);
+	cb(arg, fd, &e);
+}
+
+static void
+on_reply(evutil_socket_t sock, short what, void *arg)
+{
+	struct gate *g = arg;
+	struct gate_reply r;
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec v = { &r, sizeof r };
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+	};
+	ssize_t n = recvmsg((int)sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != (ssize_t)sizeof r) {
+		(void)event_del(g->reader);
+		(void)event_del(g->writer);
+		g->on_lost(g->arg);
+		return;
+	}
+	deliver(g, &r, descriptor_of(&m));
+}
+
+static void
+on_room(evutil_socket_t sock, short what, void *arg)
+{
+	(void)sock;
+	(void)what;
+	send_waiting(arg);
+}
+
+struct gate *
+gate_new(struct loop *l, int fd, void (*on_lost)(void *arg), void *arg)
+{
+	struct gate *g = mem_new(sizeof *g);
+
+	g->fd = fd;
+	g->on_lost = on_lost;
+	g->arg = arg;
+	g->reader = event_new(loop_base(l), fd, EV_READ | EV_PERSIST, on_reply, g);
+	g->writer = event_new(loop_base(l), fd, EV_WRITE, on_room, g);
+	if (g->reader == NULL || g->writer == NULL || event_add(g->reader, NULL) < 0)
+		abort();
+	return g;
+}
+
+void
+gate_free(struct gate *g)
+{
+	if (g == NULL)
+		return;
+	while (g->first != NULL)
+		drop(g, g->first);
+	event_free(g->reader);
+	event_free(g->writer);
+	close(g->fd);
+	free(g);
+}
+
+static void
+queue(struct gate *g, const struct gate_ask *ask, const void *tail, gate_cb *cb, void *arg)
+{
+	struct ticket *t = mem_new(sizeof *t), **end = &g->first;
+
+	t->number = ask->ticket;
+	t->cb = cb;
+	t->arg = arg;
+	t->len = sizeof *ask + ask->len;
+	t->message = mem_grow(NULL, 1, t->len);
+	memcpy(t->message, ask, sizeof *ask);
+	if (ask->len > 0)
+		memcpy((char *)t->message + sizeof *ask, tail, ask->len);
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = t;
+	send_waiting(g);
+}
+
+int
+gate_policy(struct gate *g, const char *ns, const json_t *given, struct err *e)
+{
+	char *text = given == NULL ? mem_str("") : json_text(given, 1);
+	struct gate_ask ask = { .kind = GATE_POLICY, .ticket = ++g->last };
+	size_t len = text == NULL ? 0 : strlen(text);
+
+	if (len > GATE_MESSAGE_MAX - sizeof ask) {
+		free(text);
+		return err_refuse(e, 400, "task", "the policy object is larger than %zu bytes",
+		    GATE_MESSAGE_MAX - sizeof ask);
+	}
+	ask.len = (uint32_t)len;
+	memcpy(ask.ns, ns, strlen(ns) + 1);
+	queue(g, &ask, text, NULL, NULL);
+	free(text);
+	return 0;
+}
+
+uint32_t
+gate_connect(struct gate *g, const struct call *c, gate_cb *cb, void *arg)
+{
+	struct gate_ask ask = { .kind = GATE_CALL, .len = (uint32_t)call_size(c) };
+
+	if (++g->last == 0)
+		g->last = 1;
+	ask.ticket = g->last;
+	queue(g, &ask, c, cb, arg);
+	return ask.ticket;
+}
+
+void
+gate_cancel(struct gate *g, uint32_t ticket)
+{
+	for (struct ticket *t = g->first; t != NULL; t = t->next)
+		if (t->number == ticket) {
+			if (t->message != NULL)
+				drop(g, t); /* the gate has not heard of it */
+			else
+				t->cb = NULL;
+			return;
+		}
+}
