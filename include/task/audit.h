@@ -27,11 +27,14 @@ int audit_write(struct audit *a, const char *id, json_t *record, struct err *e);
 
 /*
  * The query for the record: object key -> value, or list; values of buildargs and labels redacted to their
- * names but for public ones, X-Registry never, others cut at 256 bytes. New reference.
+ * names but for public ones, X-Registry and a URL's user never, others cut at 256 bytes. New reference.
  */
 json_t *audit_query(const struct target *t, size_t public_count, char *const *public_args);
 
-/* Reads a log for people and tools: each record to visit(); a damaged line is reported by number. */
+/*
+ * Reads a log for people and tools: each record to visit(); a visit that does not return 0 ends the reading
+ * with that value. Damaged lines are passed over; at the end they are -1 with EBADMSG and the first's number.
+ */
 int audit_read(const char *path, int (*visit)(void *arg, const json_t *record), void *arg, struct err *e);
 
 #endif
