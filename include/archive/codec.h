@@ -16,7 +16,8 @@ struct err;
  * bytes pass as they are). Trailing bytes behind the end of a compressed stream
  * are an error, so is a truncated one. max caps the bytes that come out (0 =
  * none): a decompression bomb ends with rule "context-bytes" or whatever rule
- * the caller names. Decoder memory is bounded: xz 64 MiB, zstd window 2^27.
+ * the caller names (status 413). Decoder memory is bounded: xz 68 MiB (its -9 needs 65), zstd window 2^27.
+ * Damage is status 400, rule left to the user.
  */
 enum codec {
 	CODEC_NONE = 0,
@@ -27,17 +28,24 @@ enum codec {
 	CODEC_LZ4 = 16,
 };
 
+/* What the first bytes (6 are enough) say; CODEC_NONE when they are no known magic. */
+enum codec codec_sniff(const void *bytes, size_t len);
+
 /* accept is a set of codecs; a known magic outside it is refused by name (status 400). */
 struct filter *codec_reader_new(unsigned accept, uint64_t max, const char *rule);
 
 /* What was sniffed, once at least 6 bytes or eof were seen; CODEC_NONE before. */
 enum codec codec_reader_kind(const struct filter *f);
 
-/* level as the library's own; zstd uses one worker thread with 1 MiB jobs (RSS about 12 MiB, storage.md C).
+/*
+ * none, gzip, zstd or lz4; level as the library's own, 0 = its default, others are brought into its range.
+ * Equal input gives equal bytes however it is cut. zstd uses one worker thread with 1 MiB jobs
+ * (about 12 MiB of memory at level 3).
  */
 struct filter *codec_writer_new(enum codec kind, int level);
 
-/* Ends the current zstd frame at this point of the stream (no-op for the others): one frame per layer. */
+/* Ends the zstd frame behind what run() has taken so far (no-op for the others, and for an empty frame): one
+ * frame per layer. May add a few MiB to out. Never fails. */
 int codec_writer_split(struct filter *f, struct buf *out, struct err *e);
 
 /* "image.tar.zst" -> CODEC_ZSTD; -1 for an ending that is not .tar, .tar.gz, .tgz, .tar.zst, .tar.lz4. */
