@@ -38,4 +38,15 @@ int tar_meta_text(struct tar_meta *m, unsigned which, const char *text, size_t l
 /* The records of one PAX header; in a global one nothing that this reader would have to obey. */
 int tar_pax_read(struct tar_meta *m, const char *text, size_t len, int global, struct err *e);
 
+int tar_all_zero(const uint8_t *p, size_t len);
+
+/* A number field; negative ones and those above max are refused. */
+int tar_natural(const char *field, size_t n, const char *what, uint64_t max, uint64_t *value, struct err *e);
+
+/* Checksum and format of a block; *ustar says whether it has a prefix. */
+int tar_head_check(const struct tar_raw *h, int *ustar, struct err *e);
+
+/* Fills what no extended header has said. */
+int tar_head_entry(struct tar_meta *m, const struct tar_raw *h, int ustar, struct err *e);
+
 #endif
