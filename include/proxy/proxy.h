@@ -1,0 +1,43 @@
+#ifndef PROXY_PROXY_H
+#define PROXY_PROXY_H
+
+#include <stdint.h>
+
+#include "http/head.h"
+#include "http/target.h"
+#include "policy/decide.h"
+
+struct audit;
+struct gate;
+struct loop;
+struct session;
+struct settings;
+struct task;
+
+/*
+ * The data road: one session for each client connection of a task's socket. What all sessions share is here.
+ * The service owns everything that it points to.
+ */
+struct proxy {
+	struct loop *loop;
+	struct gate *gate;
+	struct audit *audit;
+	const struct settings *settings;
+	int engine_zstd; /* the engine reads zstd contexts itself (20.10 does not) */
+	struct session *sessions;
+	uint64_t last_conn;
+	/* since the start, for metrics */
+	uint64_t requests, refused, builds, failures;
+};
+
+/* A new client connection of the task; takes fd. Over the task's limit it gets a clear answer and is closed.
+ */
+void proxy_accept(struct proxy *p, struct task *task, int fd);
+
+/* Ends every session of the task at once; `why` is what the audit says. */
+void proxy_close_task(struct proxy *p, const struct task *task, const char *why);
+
+/* Sessions that have a request under way (of one task, or of all with NULL). */
+unsigned proxy_busy(const struct proxy *p, const struct task *task);
+
+#endif

@@ -1,0 +1,139 @@
+#ifndef PROXY_SESSION_H
+#define PROXY_SESSION_H
+
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "docker/context.h"
+#include "http/body.h"
+#include "io/pump.h"
+#include "proxy/elements.h"
+#include "proxy/proxy.h"
+
+struct event;
+struct fetch;
+struct stream;
+
+/*
+ * Inside of the proxy floor: one client connection and the request it is at.
+ *
+ * A session is a step loop. Callbacks bring facts (bytes came, a connection was made) and call
+ * session_step(); only step functions decide what is next. session_close() may be called twice and from
+ * anywhere: it silences the callbacks, writes the record, and leaves the free to the top of the loop. A
+ * session has at most one engine connection at a time, and they die together.
+ */
+#define SESSION_STATES(X)                                                                                    \
+	X(HEAD, "waiting for a request", step_head)                                                          \
+	X(DRAIN, "reading a body that is not needed", step_drain)                                            \
+	X(UPLOAD, "sending the build context", step_upload)                                                  \
+	X(ANSWER, "waiting for the engine's answer", step_answer)                                            \
+	X(COLLECT, "reading the engine's answer", step_collect)                                              \
+	X(RELAY, "relaying the engine's answer", step_relay)                                                 \
+	X(LINGER, "letting the client read its refusal", step_linger)
+
+enum session_state {
+#define X(state, text, step) SESSION_##state,
+	SESSION_STATES(X)
+#undef X
+	    SESSION_CLOSED
+};
+
+enum step {
+	STEP_WAIT = 0, /* needs an event */
+	STEP_AGAIN,    /* the state has moved */
+	STEP_END,      /* closed */
+};
+
+/* What only a build needs. */
+struct building {
+	struct dockerfile_facts facts;
+	struct base_ask bases;
+	size_t pair_count;
+	struct reference_pair pairs[DOCKERFILE_BASES_MAX];
+	size_t next_base; /* to be looked up */
+	int resolved;
+	struct fetch *fetch;
+	struct filter *context, *output; /* borrowed from the pumps */
+	uint64_t learned;
+};
+
+/* One request. */
+struct exchange {
+	uint64_t number; /* on this connection */
+	int64_t started; /* ms, monotonic */
+	struct http_head head;
+	struct target target;
+	struct decision d;
+	int decided;
+	int body_ended; /* the request's body was read to its end */
+	struct body drain;
+	uint64_t drained;
+	struct pump up, down;
+	struct building *build;
+	size_t call;     /* index of the call under way */
+	uint32_t ticket; /* of the gate, 0 = none */
+	struct http_head answer;
+	int answered; /* the engine's answer head is in `answer` */
+	struct body walk;
+	struct buf body;
+	struct elements list; /* take set: the answer is a list that is read element by element */
+	json_t *merged;       /* answers of several calls, or the kept elements of a list */
+	int head_sent;        /* the client has seen a head: no error can be told any more */
+	int keep_alive;
+	unsigned status, engine_status;
+	const char *close_why;
+};
+
+struct session {
+	struct proxy *proxy;
+	struct task *task;
+	struct session *next, **at;
+	uint64_t conn;
+	struct ucred peer;
+	enum session_state state;
+	struct stream *client, *engine;
+	struct exchange *x; /* NULL between requests */
+	uint64_t requests;
+	struct event *timer;
+	int64_t since;  /* ms: start of what the timer watches */
+	uint64_t moved; /* bytes that had moved at `since` */
+	uint64_t lingered;
+	int stepping;
+	int head_begun; /* the first byte of a head is here: its time runs */
+};
+
+void session_step(struct session *s);
+void session_close(struct session *s, const char *why);
+enum step session_go(struct session *s, enum session_state state);
+int64_t now_ms(void);
+
+/* request.c */
+enum step step_head(struct session *s);
+enum step step_drain(struct session *s);
+
+/* upload.c: the build context, and the base images that its Dockerfile names */
+void upload_start(struct session *s);
+enum step step_upload(struct session *s);
+
+/* answer.c: what the engine says */
+void engine_call(struct session *s); /* asks the gate for the connection of call x->call */
+enum step step_answer(struct session *s);
+enum step step_collect(struct session *s);
+enum step step_relay(struct session *s);
+
+/* reply.c: what we say */
+enum step reply_refuse(struct session *s, const struct err *e);
+enum step reply_json(struct session *s, unsigned status, const char *json, const char *extra);
+enum step reply_done(struct session *s); /* the answer is complete: next request, linger or close */
+enum step step_linger(struct session *s);
+
+/* record.c: the audit */
+int record_decision(struct session *s, struct err *e);
+void record_refusal(struct session *s, const struct err *e); /* found while the body passed */
+void record_end(struct session *s, const char *why);
+
+/* exchange.c */
+struct exchange *exchange_new(struct session *s);
+void exchange_free(struct session *s);
+
+#endif

@@ -1,0 +1,165 @@
+/* The audit of a connection: one record for each decision, one for each end of a request. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "io/stream.h"
+#include "policy/param.h"
+#include "proxy/session.h"
+#include "task/audit.h"
+#include "task/task.h"
+
+/* The task's names in a request, as typed: where they stand. */
+static const char *const typed_keys[] = { "t", "names", "repo", "cachefrom" };
+
+static json_t *
+text(const char *s)
+{
+	char quoted[2048];
+
+	if (s == NULL)
+		return json_null();
+	return json_string(log_quote(s, strlen(s), quoted, sizeof quoted));
+}
+
+static const char *const verdicts[] = {
+	[VERDICT_DENY] = "deny",
+	[VERDICT_ALLOW] = "allow",
+	[VERDICT_ANSWER] = "answer",
+};
+
+static json_t *
+open_record(const struct session *s, const char *event)
+{
+	json_t *peer = json_pack(
+	    "{s:i,s:i,s:i}", "uid", (int)s->peer.uid, "gid", (int)s->peer.gid, "pid", (int)s->peer.pid);
+
+	return json_pack("{s:s,s:s,s:i,s:s,s:o,s:I,s:I}", "event", event, "task", s->task->task_id, "run",
+	    (int)s->task->run_id, "id", s->task->id, "peer", peer, "conn", (json_int_t)s->conn, "req",
+	    (json_int_t)s->x->number);
+}
+
+static json_t *
+typed_names(const struct exchange *x)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < x->target.count; i++)
+		for (size_t k = 0; k < sizeof typed_keys / sizeof typed_keys[0]; k++)
+			if (strcmp(x->target.query[i].key, typed_keys[k]) == 0)
+				json_array_append_new(list, text(x->target.query[i].value));
+	return list;
+}
+
+static void
+add_values(json_t *list, const struct call *c, enum param param)
+{
+	for (const char *v = call_next(c, param, NULL); v != NULL; v = call_next(c, param, v))
+		json_array_append_new(list, text(v));
+}
+
+static json_t *
+mapped_names(const struct exchange *x)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < x->d.call_count; i++) {
+		add_values(list, x->d.calls[i], PARAM_NAME);
+		add_values(list, x->d.calls[i], PARAM_T);
+		add_values(list, x->d.calls[i], PARAM_REPO);
+		add_values(list, x->d.calls[i], PARAM_NAMES);
+	}
+	return list;
+}
+
+static void
+add_judged(const struct session *s, json_t *r)
+{
+	const struct exchange *x = s->x;
+	const struct policy *p = &s->task->policy;
+
+	json_object_set_new(r, "method", json_string(x->head.method_name));
+	json_object_set_new(r, "path", text(x->head.target));
+	if (!x->decided)
+		return;
+	json_object_set_new(r, "judged", text(x->target.path));
+	json_object_set_new(r, "query", audit_query(&x->target, p->public_arg_count, p->public_args));
+	json_object_set_new(
+	    r, "names", json_pack("{s:o,s:o}", "before", typed_names(x), "after", mapped_names(x)));
+	if (x->d.id[0] != '\0')
+		json_object_set_new(r, "ids", json_pack("[s]", x->d.id));
+}
+
+static int
+write_record(struct session *s, json_t *r, struct err *e)
+{
+	int rc = audit_write(s->proxy->audit, s->task->id, r, e);
+
+	json_decref(r);
+	if (rc < 0)
+		log_error("audit", "%s", e->text);
+	return rc;
+}
+
+static void
+count_refusal(struct session *s)
+{
+	s->proxy->refused++;
+	s->task->now.refused++;
+}
+
+int
+record_decision(struct session *s, struct err *e)
+{
+	const struct decision *d = &s->x->d;
+	json_t *r = open_record(s, "decision");
+
+	add_judged(s, r);
+	json_object_set_new(r, "decision", json_string(verdicts[d->verdict]));
+	json_object_set_new(r, "rule", json_string(d->rule));
+	if (d->verdict == VERDICT_DENY) {
+		json_object_set_new(r, "status", json_integer(d->status));
+		json_object_set_new(r, "reason", text(d->reason));
+		count_refusal(s);
+	}
+	return write_record(s, r, e);
+}
+
+void
+record_refusal(struct session *s, const struct err *why)
+{
+	json_t *r = open_record(s, "decision");
+	struct err e = { 0 };
+
+	add_judged(s, r);
+	json_object_set_new(r, "decision", json_string("deny"));
+	json_object_set_new(r, "rule", json_string(why->rule ? why->rule : "error"));
+	json_object_set_new(r, "status", json_integer(why->status));
+	json_object_set_new(r, "reason", text(why->text));
+	count_refusal(s);
+	(void)write_record(s, r, &e); /* it is refused in any case */
+}
+
+void
+record_end(struct session *s, const char *why)
+{
+	struct exchange *x = s->x;
+	json_t *r = open_record(s, "end");
+	struct err e = { 0 };
+
+	json_object_set_new(r, "method", json_string(x->head.method_name));
+	json_object_set_new(r, "judged", x->decided ? text(x->target.path) : json_null());
+	json_object_set_new(r, "rule", json_string(x->decided ? x->d.rule : "error"));
+	json_object_set_new(r, "status", json_integer((json_int_t)x->status));
+	json_object_set_new(r, "engine_status", json_integer((json_int_t)x->engine_status));
+	json_object_set_new(r, "in", json_integer((json_int_t)(x->up.bytes + x->drained)));
+	json_object_set_new(r, "out", json_integer((json_int_t)(x->down.written + buf_len(&x->body))));
+	json_object_set_new(r, "ms", json_integer((json_int_t)(now_ms() - x->started)));
+	if (why != NULL || x->close_why != NULL)
+		json_object_set_new(r, "close", text(why != NULL ? why : x->close_why));
+	s->task->now.bytes_in += x->up.bytes + x->drained;
+	s->task->now.bytes_out += x->down.written;
+	(void)write_record(s, r, &e);
+}
