@@ -56,14 +56,21 @@ struct http_head {
 
 /*
  * Parses a head at the start of len bytes. Returns 0 when complete (*used is
- * its length), 1 when more bytes are needed, -1 with e->status 400, 405, 414,
- * 417, 431, 501 or 505. A connection that opens with the HTTP/2 preface is
+ * its length), 1 when more bytes are needed, -1 with e->status 400, 414, 417,
+ * 431, 501 or 505. It may be asked again with every byte that arrives: an
+ * incomplete head costs one memchr() per line, and what is wrong at first sight
+ * is refused before the end is there. A connection that opens with the HTTP/2 preface is
  * refused with rule "http2-preface" and a text that says what is spoken here.
- * The caller calls http_head_done() after 0.
+ * Texts quote header names and framing values, never other values. The caller
+ * calls http_head_done() after 0; after 1 and -1 h is empty.
  */
 int http_request_parse(struct http_head *h, const void *bytes, size_t len, size_t *used, struct err *e);
 
-/* The same for an engine's response to method `asked`; 1xx is returned like any other head. */
+/*
+ * The same for an engine's response to method `asked`; 1xx is returned like any
+ * other head. Errors have e->status 502. A response that has no body by rule
+ * (to HEAD, 1xx, 204, 304) is HTTP_BODY_NONE, whatever its fields say.
+ */
 int http_response_parse(
     struct http_head *h, enum http_method asked, const void *bytes, size_t len, size_t *used, struct err *e);
 

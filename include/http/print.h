@@ -17,7 +17,7 @@ void http_print_pair(struct buf *target, const char *key, const char *value, siz
 void http_print_path(struct buf *target, const char *text, size_t len);
 
 /*
- * A request to the engine: target is complete; Host: docker, our User-Agent,
+ * A request to the engine, method not HTTP_NONE: target is complete; Host: docker, our User-Agent,
  * Connection: close; framing of the body (type is its Content-Type or NULL);
  * extra is NULL or whole "Name: value\r\n" lines that we made.
  */
@@ -26,7 +26,8 @@ void http_print_request(struct buf *out, enum http_method method, const char *ta
 
 /*
  * A response to a client that speaks HTTP/1.minor. HTTP_BODY_TO_EOF implies
- * Connection: close. Server and Date are left out. extra as above.
+ * Connection: close. HTTP_BODY_CHUNKED needs minor 1: the caller takes
+ * HTTP_BODY_TO_EOF for older clients. Server and Date are left out. extra as above.
  */
 void http_print_response(struct buf *out, unsigned minor, unsigned status, enum http_framing framing,
     uint64_t length, const char *type, int keep_alive, const char *extra);

@@ -7,8 +7,9 @@ struct err;
 
 /*
  * A request target in its one accepted spelling: "/v1.NN/path?key=value&...".
- * The path has no '%', no empty and no dot segments, no '#', no trailing '/'.
- * The query is split at '&' and decoded ('+' is a space, %XX); ';', a bad
+ * The path is unreserved bytes and "/:@" (all that names and ids are made of), no
+ * '%', no empty and no dot segments, no trailing '/' ("/" alone is fine).
+ * The query is split at '&' and decoded ('+' is a space, %XX); ';', '#', a bad
  * escape, an encoded NUL, an empty key or bytes that are not UTF-8 are errors:
  * the engine would drop or re-read them (threats.md A.5.1, A.5.5). Pure.
  */
