@@ -37,20 +37,27 @@ struct task {
 	int64_t created, expires; /* unix seconds; expires 0 = never */
 	struct policy policy;
 	struct owned owned; /* changed only through task_learn() and its siblings */
-	json_t *artifacts;  /* object of the payload's dind.artifacts: name -> {"image", "expires"} */
+	/* of the payload's dind.artifacts: name -> {"image"[, "expires"]}; expires is never behind the task's
+	 * own */
+	json_t *artifacts;
 	json_t *policy_given, *limits_given; /* as registered, or NULL */
+	json_t *registered;                  /* what was read of the body, without credentials */
 	int64_t max_connections, max_builds, build_time;
 	struct task_counts now;
-	void *user;  /* of whoever serves the task's socket */
-	int journal; /* fd of owned.jsonl */
+	void *user;            /* of whoever serves the task's socket */
+	int journal;           /* fd of owned.jsonl, -1 when the disk failed in the middle of a line */
+	int64_t journal_limit; /* size at which it is rewritten */
 	struct tasks *home;
 	struct task *next;
 };
 
 struct tasks;
 
-/* Reads <stateDir>/tasks; makes it when missing. A damaged last journal line (a crash) is cut; a damaged task
- * is an error. */
+/*
+ * Reads <stateDir>/tasks; makes it when missing. A damaged last journal line (a crash) is cut, a registration
+ * that was never answered is removed; a damaged task is an error. The settings are borrowed until
+ * tasks_close().
+ */
 struct tasks *tasks_open(const struct settings *s, struct err *e);
 void tasks_close(struct tasks *t); /* leaves the disk as it is */
 
@@ -61,6 +68,14 @@ void tasks_close(struct tasks *t); /* leaves the disk as it is */
  * *out NULL with 0: payload.features.dind is not true.
  */
 int tasks_add(struct tasks *t, const json_t *body, struct task **out, int *known, struct err *e);
+
+/*
+ * May an artifact have this name? 1 to 1024 printable ASCII characters, a relative path without empty, "."
+ * and
+ * ".." parts, an ending that says how it is compressed, no name that the worker itself uses. -1 with status
+ * 400.
+ */
+int task_check_artifact(const char *name, struct err *e);
 
 /* The id that a task would have; NUL-terminated. */
 void task_make_id(const char *task_id, unsigned run_id, char out[REFERENCE_NS_LEN + 1]);

@@ -1,0 +1,92 @@
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "task/task.h"
+
+enum {
+	NAME_LEN_MAX = 1024, /* as the queue */
+	PART_MAX = 240,      /* a file system's 255, less what a store puts behind a name */
+	QUOTE_MAX = 120,
+};
+
+/* How an artifact's name may end: archive/codec.h reads the compression from it. */
+static const char *const endings[] = { ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.lz4" };
+
+/* Names that the worker itself writes: a task that could take them could forge its own log or signature. */
+static const char *const reserved[] = { "public/chain-of-trust.json", "public/chain-of-trust.json.sig",
+	"public/logs/" };
+
+static int
+is_reserved(const char *name)
+{
+	for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++) {
+		size_t len = strlen(reserved[i]);
+
+		if (reserved[i][len - 1] == '/' ? strncmp(name, reserved[i], len) == 0
+		                                : strcmp(name, reserved[i]) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int
+has_ending(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+		size_t n = strlen(endings[i]);
+
+		if (len > n && strcmp(name + len - n, endings[i]) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int
+is_printable(const char *name)
+{
+	for (; *name != '\0'; name++)
+		if (*name < 0x20 || *name > 0x7e)
+			return 0;
+	return 1;
+}
+
+/* A relative path of parts that are names. */
+static int
+is_path(const char *name)
+{
+	for (;; name++) {
+		size_t n = strcspn(name, "/");
+
+		if (n == 0 || n > PART_MAX || (n == 1 && name[0] == '.') ||
+		    (n == 2 && memcmp(name, "..", 2) == 0))
+			return 0;
+		name += n;
+		if (*name == '\0')
+			return 1;
+	}
+}
+
+int
+task_check_artifact(const char *name, struct err *e)
+{
+	char quoted[QUOTE_MAX];
+	size_t len = strlen(name);
+	const char *want = NULL;
+
+	if (len == 0 || len > NAME_LEN_MAX || !is_printable(name))
+		want = "must be 1 to 1024 printable ASCII characters";
+	else if (!is_path(name))
+		want = "must be a relative path without empty, '.' and '..' parts, of at most 240 characters "
+		       "each";
+	else if (is_reserved(name))
+		want = "is reserved for the worker itself (public/chain-of-trust.json, public/logs/)";
+	else if (!has_ending(name))
+		want = "must end in .tar, .tar.gz, .tgz, .tar.zst or .tar.lz4";
+	if (want == NULL)
+		return 0;
+	return err_refuse(e, 400, "artifact-name", "artifact name '%s' %s",
+	    log_quote(name, len, quoted, sizeof quoted), want);
+}

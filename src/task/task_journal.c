@@ -1,0 +1,233 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "docker/reference.h"
+#include "task_private.h"
+
+/*
+ * owned.jsonl, one change a line: {"learn": id}, {"name": name, "id": id}, {"unname": name}, {"forget": id}.
+ * A line is on the disk before its effect can be seen; a line that is not whole never happened.
+ */
+enum {
+	JOURNAL_MAX = 1024 * 1024 * 1024, /* far above what a rewritten journal can be */
+	JOURNAL_SLACK = 1024 * 1024,      /* lines of history that are kept before it is rewritten */
+};
+
+static int
+apply(struct owned *o, const json_t *line)
+{
+	const char *learn = json_str(line, "learn", NULL), *forget = json_str(line, "forget", NULL);
+	const char *name = json_str(line, "name", NULL), *id = json_str(line, "id", NULL);
+	const char *unname = json_str(line, "unname", NULL);
+
+	if (learn != NULL && reference_is_id(learn))
+		(void)owned_learn(o, learn);
+	else if (name != NULL && id != NULL && reference_is_id(id))
+		owned_name(o, name, id);
+	else if (unname != NULL)
+		(void)owned_unname(o, unname);
+	else if (forget != NULL && reference_is_id(forget))
+		owned_forget(o, forget);
+	else
+		return -1;
+	return 0;
+}
+
+static void
+add_line(struct buf *out, const json_t *line)
+{
+	char *text = json_text(line, 1);
+
+	buf_adds(out, text);
+	buf_adds(out, "\n");
+	free(text);
+}
+
+/* Everything that is owned, as the shortest journal that says so. */
+static void
+print_all(const struct owned *o, struct buf *out)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		const struct owned_image *image = &o->images[i];
+		json_t *line = json_pack("{s:s}", "learn", image->id);
+
+		add_line(out, line);
+		json_decref(line);
+		for (size_t n = 0; n < image->name_count; n++) {
+			line = json_pack("{s:s, s:s}", "name", image->names[n], "id", image->id);
+			add_line(out, line);
+			json_decref(line);
+		}
+	}
+}
+
+static int
+open_journal(struct task *task, const char *path, int64_t size, struct err *e)
+{
+	if (task->journal >= 0)
+		close(task->journal);
+	task->journal = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	task->journal_limit = 2 * size + JOURNAL_SLACK;
+	return task->journal < 0 ? err_set(e, errno, "cannot open '%s': %m", path) : 0;
+}
+
+static int
+rewrite(struct task *task, struct err *e)
+{
+	char *path = task_path(task, "owned.jsonl");
+	struct buf all = { 0 };
+	int rc;
+
+	print_all(&task->owned, &all);
+	rc = fs_replace(path, buf_ptr(&all), buf_len(&all), 0600, e);
+	if (rc == 0)
+		rc = open_journal(task, path, (int64_t)buf_len(&all), e);
+	buf_done(&all);
+	free(path);
+	return rc;
+}
+
+static int
+replay(struct task *task, const char *text, size_t len, struct err *e)
+{
+	unsigned long number = 1;
+	const char *end;
+
+	for (; (end = memchr(text, '\n', len)) != NULL; number++) {
+		size_t n = (size_t)(end - text);
+		struct err why;
+		json_t *line = json_parse(text, n, &why);
+		int rc = apply(&task->owned, line);
+
+		json_decref(line);
+		if (rc < 0)
+			return err_set(e, EBADMSG, "owned.jsonl line %lu is damaged", number);
+		text += n + 1;
+		len -= n + 1;
+	}
+	return 0; /* what is left has no newline: the service died while it wrote it */
+}
+
+int
+journal_read(struct task *task, struct err *e)
+{
+	char *path = task_path(task, "owned.jsonl");
+	struct buf text = { 0 };
+	int rc = fs_read(path, JOURNAL_MAX, &text, e);
+
+	if (rc == 0)
+		rc = replay(task, buf_text(&text), buf_len(&text), e);
+	if (rc == 0)
+		rc = rewrite(task, e);
+	buf_done(&text);
+	free(path);
+	return rc;
+}
+
+int
+journal_make(struct task *task, struct err *e)
+{
+	return rewrite(task, e);
+}
+
+/* Takes back what a failed write left; when even that fails, nothing more is written behind it. */
+static void
+take_back(struct task *task, off_t size)
+{
+	if (ftruncate(task->journal, size) == 0)
+		return;
+	close(task->journal);
+	task->journal = -1;
+}
+
+static int
+append(struct task *task, const char *text, size_t len, struct err *e)
+{
+	struct stat st;
+	int rc;
+
+	if (task->journal < 0)
+		return err_set(e, EIO, "owned.jsonl of task %s failed before", task->id);
+	if (fstat(task->journal, &st) < 0)
+		return err_set(e, errno, "owned.jsonl: %m");
+	rc = fs_write_all(task->journal, text, len, e);
+	if (rc == 0 && fdatasync(task->journal) < 0)
+		rc = err_set(e, errno, "fdatasync: %m");
+	if (rc < 0)
+		take_back(task, st.st_size);
+	else if (st.st_size > task->journal_limit)
+		return 1;
+	return rc < 0 ? err_wrap(e, "cannot keep what task %s owns", task->id) : 0;
+}
+
+/* The one way to change what is owned: disk, then memory. Takes the reference. */
+static int
+change(struct task *task, json_t *line, struct err *e)
+{
+	struct buf text = { 0 };
+	struct err later;
+	int rc;
+
+	if (line == NULL)
+		return err_set(e, EINVAL, "a name must be UTF-8");
+	add_line(&text, line);
+	rc = append(task, buf_text(&text), buf_len(&text), e);
+	if (rc >= 0)
+		(void)apply(&task->owned, line);
+	if (rc == 1 && rewrite(task, &later) < 0)
+		task->journal_limit *= 2; /* the change itself is kept: try again when it has grown */
+	buf_done(&text);
+	json_decref(line);
+	return rc < 0 ? -1 : 0;
+}
+
+static int
+check_id(const char *id, struct err *e)
+{
+	return reference_is_id(id) ? 0 : err_set(e, EINVAL, "an image id must be sha256: and 64 hex digits");
+}
+
+int
+task_learn(struct task *task, const char *id, struct err *e)
+{
+	if (check_id(id, e) < 0)
+		return -1;
+	return owned_image(&task->owned, id) != NULL ? 0 : change(task, json_pack("{s:s}", "learn", id), e);
+}
+
+int
+task_name(struct task *task, const char *name, const char *id, struct err *e)
+{
+	const char *now = owned_by_name(&task->owned, name);
+
+	if (check_id(id, e) < 0)
+		return -1;
+	if (now != NULL && strcmp(now, id) == 0)
+		return 0;
+	return change(task, json_pack("{s:s, s:s}", "name", name, "id", id), e);
+}
+
+int
+task_unname(struct task *task, const char *name, struct err *e)
+{
+	if (owned_by_name(&task->owned, name) == NULL)
+		return 0;
+	return change(task, json_pack("{s:s}", "unname", name), e);
+}
+
+int
+task_forget(struct task *task, const char *id, struct err *e)
+{
+	if (check_id(id, e) < 0)
+		return -1;
+	return owned_image(&task->owned, id) == NULL ? 0 : change(task, json_pack("{s:s}", "forget", id), e);
+}
