@@ -24,7 +24,8 @@ struct answer_view {
 /* {"message": ...}: names mapped in the text. */
 void answer_error(json_t *answer, const struct answer_view *view);
 
-/* GET /images/X/json: RepoTags, RepoDigests own only, Parent emptied. */
+/* GET /images/X/json: RepoTags, RepoDigests own only, Parent emptied, GraphDriver.Data (host directories)
+ * null. */
 void answer_inspect(json_t *answer, const struct answer_view *view);
 
 /* GET /images/X/history: Tags own only; ids that the task does not own become "<missing>". */
@@ -43,9 +44,10 @@ void answer_version(json_t *answer, unsigned api_min, unsigned api_max);
 int answer_list_element(json_t *element, const struct answer_view *view);
 
 /*
- * The filters parameter of GET /images/json evaluated here, over the own list (an array as made above):
- * reference, dangling, label, before, since; anything else is -1 with status 400 as the engine says it.
- * Names of before and since are own references or ids.
+ * The filters parameter of GET /images/json (NULL: none) evaluated here, over the own list (an array as made
+ * above): reference, dangling, label, before, since; anything else is -1 with status 400 as the engine says
+ * it. Names of before and since are own references or ids, 404 when they are not in the list; times are
+ * compared by the second, which is all that the list tells. At most 64 values.
  */
 int answer_list_filter(json_t *list, const char *filters, struct err *e);
 

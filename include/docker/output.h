@@ -8,7 +8,9 @@
  * The engine's build output (JSON objects, one after the other) on its way to the task: names mapped back
  * in stream, status, error and errorDetail.message; image ids learned from aux records, which RUN cannot
  * forge (it only reaches "stream"). One object is at most 1 MiB; unknown shapes pass with all their strings
- * mapped; what is not JSON ends the answer with an errorDetail object that says so.
+ * mapped; what is not JSON, or is cut, ends the answer with an errorDetail object that says so: run() never
+ * returns -1. Each object leaves with CR LF behind it, as the engine sends it; without a name in it, as it
+ * came.
  *
  * quiet: the request was sent without q=1 (with it the engine sends no aux): only the last
  * id is printed, as the engine would; on failure the last 256 KiB of output and the error.
