@@ -348,7 +348,6 @@ static enum step
 answer_removed(struct session *s, json_t *answer)
 {
 	struct exchange *x = s->x;
-	struct err e = { 0 };
 
 	note_removed(s, answer);
 	map_answer(s, answer);
@@ -357,8 +356,6 @@ answer_removed(struct session *s, json_t *answer)
 	json_array_extend(x->merged, answer);
 	if (x->call + 1 < x->d.call_count)
 		return next_call(s);
-	if (x->d.forget && x->d.id[0] != '\0' && task_forget(s->task, x->d.id, &e) < 0)
-		return record_failed(s, &e);
 	return answer_json(s, 200, x->merged);
 }
 

@@ -77,6 +77,8 @@ take_request(struct session *s)
 		err_refuse(&audit, 503, "audit", "the audit log cannot be written, so nothing is done");
 		return reply_refuse(s, &audit);
 	}
+	if (rc < 0 && x->decided && x->d.plain)
+		e.rule = NULL; /* the engine's own words */
 	return rc < 0 ? reply_refuse(s, &e) : begin(s);
 }
 
@@ -121,6 +123,18 @@ step_head(struct session *s)
 	return take_request(s);
 }
 
+/* An image that another task owns as well is only forgotten: the engine keeps it. */
+static int
+forget_here(struct session *s, struct err *e)
+{
+	if (task_forget(s->task, s->x->d.id, e) == 0)
+		return 0;
+	err_wrap(e, "the change cannot be kept on disk");
+	e->status = 500;
+	e->rule = "state";
+	return -1;
+}
+
 /* A body that the route does not need, or none: walked to its end, then the answer or the engine. */
 enum step
 step_drain(struct session *s)
@@ -154,6 +168,8 @@ step_drain(struct session *s)
 	if (!x->drain.ended)
 		return STEP_WAIT;
 	x->body_ended = 1;
+	if (x->d.verdict == VERDICT_ANSWER && x->d.forget && forget_here(s, &e) < 0)
+		return reply_refuse(s, &e);
 	if (x->d.verdict == VERDICT_ANSWER)
 		return reply_json(s, (unsigned)x->d.status, x->d.answer, NULL);
 	engine_call(s);

@@ -1,0 +1,99 @@
+#ifndef CONTROL_LIFE_PARTS_H
+#define CONTROL_LIFE_PARTS_H
+
+#include <stdint.h>
+
+#include "control/life.h"
+#include "policy/call.h"
+#include "proxy/proxy.h"
+
+struct child;
+struct event;
+struct fetch;
+struct listener;
+struct tasks;
+
+/* Inside of control/life*.c: the running service. */
+
+/* One declared artifact on its way from the engine to the spool. */
+struct exporting {
+	struct life *life;
+	struct task *task;
+	char *name;
+	char id[REFERENCE_ID_MAX]; /* of the image, taken when the task finished */
+	enum { EXPORT_QUEUED, EXPORT_CONNECTING, EXPORT_RUNNING, EXPORT_HANDED_OFF, EXPORT_FAILED } state;
+	uint32_t ticket;
+	struct child *child;
+	uint64_t bytes, compressed;
+	char *phase, *error, *rule;
+	struct exporting *next;
+};
+
+/* A task that is being cleaned up: what is left is asked, then removed call by call. */
+struct ending {
+	struct life *life;
+	char id[REFERENCE_NS_LEN + 1];
+	struct task *task; /* NULL: it had no socket here, but perhaps a loaded image */
+	struct fetch *fetch;
+	struct event *again; /* the engine did not answer: try later */
+	size_t call, call_count;
+	struct call *calls[DECISION_CALLS_MAX];
+	unsigned removed, failed, rounds;
+	int looking; /* after this round of calls the engine is asked again */
+	int held;    /* loaded images have been released */
+	struct ending_waiter *waiters;
+	struct ending *next;
+};
+
+struct ending_waiter {
+	life_answer_cb *cb;
+	void *arg;
+	struct ending_waiter *next;
+};
+
+struct loading;
+
+struct life {
+	struct loop *loop;
+	struct gate *gate;
+	struct audit *audit;
+	struct tasks *tasks;
+	const struct settings *settings;
+	struct proxy proxy;
+	char engine_version[64]; /* "" until the engine has said it */
+	unsigned engine_api;     /* NN, 0 until known */
+	struct fetch *version;
+	struct event *tick; /* asks for the version until it is known, sweeps the spool */
+	struct exporting *exports;
+	struct ending *endings;
+	struct loading *loadings;
+	unsigned loads;
+};
+
+/* An error as the control API tells it. */
+void life_fail(life_answer_cb *cb, void *arg, const struct err *e);
+void life_say(life_answer_cb *cb, void *arg, int status, json_t *answer); /* takes answer */
+
+/* A record that no session writes: event "task" or "image". Takes more. */
+void life_record(struct life *l, const struct task *task, const char *event, const char *what, json_t *more);
+
+/* life_task.c */
+int task_serve(struct life *l, struct task *task, struct err *e); /* makes the socket, tells the gate */
+void task_unserve(struct life *l, struct task *task);
+
+/* life_export.c */
+void exports_start(struct life *l, struct task *task);
+void exports_next(struct life *l);
+void exports_drop(struct life *l, const struct task *task);
+json_t *exports_json(struct life *l, const struct task *task); /* array, new */
+
+/* life_end.c */
+void end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg);
+void end_stop(struct life *l); /* at shutdown */
+
+/* life_image.c */
+/* Calls that remove the loaded images that only this user still held; appended to calls. */
+size_t held_release(struct life *l, const char *user, struct call **calls, size_t max);
+void loadings_stop(struct life *l);
+
+#endif

@@ -1,0 +1,240 @@
+#include "control/life.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/settings.h"
+#include "control/life_parts.h"
+#include "control/service.h"
+#include "io/fetch.h"
+#include "io/gate.h"
+#include "io/loop.h"
+#include "policy/param.h"
+#include "task/audit.h"
+#include "task/spool.h"
+#include "task/task.h"
+
+enum { VERSION_MAX = 64 * 1024, VERSION_SECONDS = 10, ZSTD_SINCE = 23 };
+
+void
+life_say(life_answer_cb *cb, void *arg, int status, json_t *answer)
+{
+	if (cb != NULL)
+		cb(arg, status, answer);
+	else
+		json_decref(answer);
+}
+
+void
+life_fail(life_answer_cb *cb, void *arg, const struct err *e)
+{
+	json_t *answer = json_pack("{s:s}", "message", e->text);
+
+	if (e->rule != NULL)
+		json_object_set_new(answer, "rule", json_string(e->rule));
+	life_say(cb, arg, e->status ? e->status : 500, answer);
+}
+
+void
+life_record(struct life *l, const struct task *task, const char *event, const char *what, json_t *more)
+{
+	json_t *r = json_pack("{s:s,s:s}", "event", event, "what", what);
+	struct err e = { 0 };
+
+	if (task != NULL) {
+		json_object_set_new(r, "task", json_string(task->task_id));
+		json_object_set_new(r, "run", json_integer(task->run_id));
+		json_object_set_new(r, "id", json_string(task->id));
+	}
+	json_object_update(r, more);
+	if (audit_write(l->audit, task == NULL ? NULL : task->id, r, &e) < 0)
+		log_error("audit", "%s", e.text);
+	json_decref(more);
+	json_decref(r);
+}
+
+/* What the engine can bounds what is spoken with every task. */
+static void
+take_version(struct life *l, json_t *answer)
+{
+	unsigned minor = 0;
+
+	(void)snprintf(
+	    l->engine_version, sizeof l->engine_version, "%s", json_str(answer, "Version", "unknown"));
+	if (sscanf(json_str(answer, "ApiVersion", ""), "1.%u", &minor) != 1 || minor < 24) {
+		log_error("life", "engine version '%s' has no usable ApiVersion", l->engine_version);
+		return;
+	}
+	l->engine_api = minor;
+	l->proxy.engine_zstd = atoi(l->engine_version) >= ZSTD_SINCE;
+	for (struct task *t = tasks_first(l->tasks); t != NULL; t = t->next)
+		if (t->policy.api_max > minor)
+			t->policy.api_max = minor;
+	log_info("life", "engine %s, API 1.%u", l->engine_version, minor);
+}
+
+static void
+on_version(void *arg, unsigned status, json_t *answer, const struct err *e)
+{
+	struct life *l = arg;
+
+	l->version = NULL;
+	if (status == 200 && json_is_object(answer))
+		take_version(l, answer);
+	else
+		log_warn("life", "the engine does not tell its version: %s",
+		    status ? "unexpected answer" : e->text);
+}
+
+static void
+ask_version(struct life *l)
+{
+	static struct call c; /* 100 KiB */
+
+	call_start(&c, ROUTE_VERSION, "", 0);
+	l->version = fetch_start(l->loop, l->gate, &c, VERSION_MAX, VERSION_SECONDS, on_version, l);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct life *l = arg;
+
+	(void)fd;
+	(void)what;
+	if (l->engine_api == 0 && l->version == NULL)
+		ask_version(l);
+}
+
+static int
+resume(struct life *l, struct err *e)
+{
+	struct task *t, *next;
+
+	for (t = tasks_first(l->tasks); t != NULL; t = next) {
+		next = t->next;
+		if (t->state == TASK_ENDED) {
+			end_start(l, t->id, NULL, NULL);
+			continue;
+		}
+		if (task_serve(l, t, e) < 0)
+			return err_wrap(e, "task %s", t->id);
+		if (t->state == TASK_FINISHING)
+			exports_start(l, t);
+	}
+	return 0;
+}
+
+struct life *
+life_new(struct loop *loop, const struct settings *s, struct gate *g, struct audit *a, struct tasks *t,
+    struct err *e)
+{
+	struct life *l = mem_new(sizeof *l);
+
+	l->loop = loop;
+	l->gate = g;
+	l->audit = a;
+	l->tasks = t;
+	l->settings = s;
+	l->proxy = (struct proxy){ .loop = loop, .gate = g, .audit = a, .settings = s };
+	l->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, l);
+	if (l->tick == NULL)
+		abort();
+	(void)event_add(l->tick, &(struct timeval){ .tv_sec = 1 });
+	ask_version(l);
+	if (resume(l, e) < 0) {
+		life_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+void
+life_free(struct life *l)
+{
+	for (struct task *t = tasks_first(l->tasks); t != NULL; t = t->next) {
+		proxy_close_task(&l->proxy, t, "the service stops");
+		exports_drop(l, t);
+		task_unserve(l, t);
+	}
+	end_stop(l);
+	loadings_stop(l);
+	fetch_cancel(l->version);
+	event_free(l->tick);
+	free(l);
+}
+
+/* Asks the engine for a sign of life; answers when it is known. */
+struct asking {
+	life_answer_cb *cb;
+	void *arg;
+	struct life *life;
+};
+
+static void
+on_ping(void *arg, unsigned status, json_t *ignored, const struct err *e)
+{
+	struct asking *a = arg;
+	int engine = status == 200, spool = access(a->life->settings->spool_dir, W_OK) == 0;
+	json_t *answer = json_pack("{s:b,s:s,s:b,s:s}", "engine", engine, "engineVersion",
+	    a->life->engine_version, "spool", spool, "message",
+	    !engine  ? (status ? "the engine does not answer as it should" : e->text)
+	    : !spool ? "the spool directory is not writable"
+	             : "ready");
+
+	(void)ignored;
+	life_say(a->cb, a->arg, engine && spool ? 200 : 503, answer);
+	free(a);
+}
+
+void
+life_ready(struct life *l, life_answer_cb *cb, void *arg)
+{
+	static struct call c; /* 100 KiB */
+	struct asking *a = mem_new(sizeof *a);
+
+	*a = (struct asking){ cb, arg, l };
+	call_start(&c, ROUTE_PING, "", 0);
+	(void)fetch_start(l->loop, l->gate, &c, VERSION_MAX, VERSION_SECONDS, on_ping, a);
+}
+
+char *
+life_metrics(struct life *l)
+{
+	struct buf b = { 0 };
+	unsigned tasks = 0, connections = 0, builds = 0;
+	const struct {
+		const char *name, *type, *help;
+		uint64_t value;
+	} rows[] = {
+		{ "requests_total", "counter", "Requests of tasks", l->proxy.requests },
+		{ "refused_total", "counter", "Requests refused by policy or limits", l->proxy.refused },
+		{ "builds_total", "counter", "Builds started", l->proxy.builds },
+		{ "failures_total", "counter", "Answers that ended in an error of engine or proxy",
+		    l->proxy.failures },
+		{ "image_loads_total", "counter", "Images loaded for tasks", l->loads },
+	};
+
+	for (const struct task *t = tasks_first(l->tasks); t != NULL; t = t->next) {
+		tasks++;
+		connections += t->now.connections;
+		builds += t->now.builds;
+	}
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		buf_printf(&b, "# HELP dind_proxy_%s %s\n# TYPE dind_proxy_%s %s\ndind_proxy_%s %llu\n",
+		    rows[i].name, rows[i].help, rows[i].name, rows[i].type, rows[i].name,
+		    (unsigned long long)rows[i].value);
+	buf_printf(&b, "# TYPE dind_proxy_tasks gauge\ndind_proxy_tasks %u\n", tasks);
+	buf_printf(&b, "# TYPE dind_proxy_connections gauge\ndind_proxy_connections %u\n", connections);
+	buf_printf(&b, "# TYPE dind_proxy_builds gauge\ndind_proxy_builds %u\n", builds);
+	(void)buf_text(&b);
+	return (char *)b.data; /* nothing was dropped: the text starts at data */
+}

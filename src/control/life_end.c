@@ -1,0 +1,295 @@
+/* The end of a task: its sessions go at once, then everything that the engine still holds of it. */
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/settings.h"
+#include "control/life_parts.h"
+#include "io/fetch.h"
+#include "io/gate.h"
+#include "io/loop.h"
+#include "policy/param.h"
+#include "task/spool.h"
+#include "task/task.h"
+
+enum {
+	LIST_MAX = 64 * 1024 * 1024, /* the host's whole image list */
+	LIST_SECONDS = 60,
+	REMOVE_SECONDS = 120,
+	AGAIN_SECONDS = 5, /* between tries while the engine does not answer */
+	ROUNDS_MAX = 4,    /* list and remove: a second look finds what the first removal uncovered */
+};
+
+static void ask_list(struct ending *n);
+static void next_call(struct ending *n);
+
+static void
+drop_calls(struct ending *n)
+{
+	for (size_t i = 0; i < n->call_count; i++)
+		free(n->calls[i]);
+	n->call = n->call_count = 0;
+}
+
+static void
+free_ending(struct ending *n)
+{
+	struct ending **at = &n->life->endings;
+
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+	fetch_cancel(n->fetch);
+	event_free(n->again);
+	drop_calls(n);
+	while (n->waiters != NULL) {
+		struct ending_waiter *w = n->waiters;
+
+		n->waiters = w->next;
+		free(w);
+	}
+	free(n);
+}
+
+static void
+tell_waiters(struct ending *n, int status, const char *state)
+{
+	while (n->waiters != NULL) {
+		struct ending_waiter *w = n->waiters;
+
+		n->waiters = w->next;
+		life_say(w->cb, w->arg, status,
+		    json_pack("{s:s,s:s,s:i}", "id", n->id, "state", state, "removed", (int)n->removed));
+		free(w);
+	}
+}
+
+/* Handed-off artifacts that are through leave the spool; those still on their way stay the uploader's. */
+static void
+clean_spool(struct ending *n)
+{
+	const char *root = n->life->settings->spool_dir, *name;
+	struct err e = { 0 };
+	json_t *declared;
+
+	json_object_foreach(n->task->artifacts, name, declared)
+	{
+		char id[SPOOL_ID_MAX];
+		enum spool_state state;
+
+		spool_make_id(n->id, name, id);
+		state = spool_find(root, id);
+		if ((state == SPOOL_DONE || state == SPOOL_FAILED || state == SPOOL_INCOMING) &&
+		    spool_remove(root, id, &e) < 0)
+			log_error("life", "%s", e.text);
+	}
+}
+
+static void
+finish(struct ending *n)
+{
+	struct life *l = n->life;
+	struct err e = { 0 };
+
+	if (n->task != NULL) {
+		clean_spool(n);
+		life_record(l, n->task, "task", "end",
+		    json_pack("{s:i,s:i}", "removed", (int)n->removed, "left", (int)n->failed));
+		(void)gate_policy(l->gate, n->id, NULL, &e);
+		if (task_remove(n->task, &e) < 0)
+			log_error("life", "task %s: %s", n->id, e.text);
+	}
+	tell_waiters(n, 200, "ended");
+	free_ending(n);
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct ending *n = arg;
+
+	(void)fd;
+	(void)what;
+	ask_list(n);
+}
+
+/* The engine is away: whoever waits is told, the cleaning goes on when it is back. */
+static void
+try_later(struct ending *n, const char *why)
+{
+	log_warn("life", "task %s: cleaning waits for the engine: %s", n->id, why);
+	drop_calls(n);
+	tell_waiters(n, 202, "cleaning");
+	(void)event_add(n->again, &(struct timeval){ .tv_sec = AGAIN_SECONDS });
+}
+
+static void
+on_removed(void *arg, unsigned status, json_t *answer, const struct err *e)
+{
+	struct ending *n = arg;
+	const json_t *one;
+	size_t i;
+
+	n->fetch = NULL;
+	if (status == 0) {
+		try_later(n, e->text);
+		return;
+	}
+	json_array_foreach(answer, i, one) n->removed += json_object_get(one, "Deleted") != NULL;
+	if (status >= 400 && status != 404) {
+		n->failed++;
+		log_warn("life", "task %s: the engine answered %u to a removal: %s", n->id, status,
+		    json_str(answer, "message", ""));
+	}
+	n->call++;
+	next_call(n);
+}
+
+static void
+next_call(struct ending *n)
+{
+	if (n->call < n->call_count) {
+		n->fetch = fetch_start(
+		    n->life->loop, n->life->gate, n->calls[n->call], LIST_MAX, REMOVE_SECONDS, on_removed, n);
+		return;
+	}
+	drop_calls(n);
+	if (n->looking) { /* something was removed: is anything left? */
+		ask_list(n);
+	} else if (!n->held) { /* then the images that were loaded for it */
+		n->held = 1;
+		n->call_count = held_release(n->life, n->id, n->calls, DECISION_CALLS_MAX);
+		next_call(n);
+	} else {
+		finish(n);
+	}
+}
+
+/* What the engine has under the task's namespace, and what it has of what the task owns. */
+static size_t
+still_there(struct ending *n, const json_t *list, struct owned *left)
+{
+	const json_t *image, *tag;
+	size_t i, k, found = 0;
+
+	json_array_foreach(list, i, image)
+	{
+		const char *id = json_str(image, "Id", "");
+		int own = reference_is_id(id) && owned_image(&n->task->owned, id) != NULL;
+
+		json_array_foreach(json_object_get(image, "RepoTags"), k, tag)
+		{
+			struct reference r;
+			char name[REFERENCE_MAX];
+
+			if (!json_is_string(tag) || reference_unmap(&r, json_string_value(tag), n->id) < 0)
+				continue;
+			reference_canonical(&r, name);
+			owned_name(left, name, id);
+			found++;
+			own = 0;
+		}
+		if (own)
+			found += (size_t)owned_learn(left, id);
+	}
+	return found;
+}
+
+static void
+on_list(void *arg, unsigned status, json_t *answer, const struct err *e)
+{
+	struct ending *n = arg;
+	struct owned left;
+
+	n->fetch = NULL;
+	if (status != 200 || !json_is_array(answer)) {
+		try_later(n, status ? "no list of images" : e->text);
+		return;
+	}
+	owned_init(&left, n->id);
+	left.elsewhere = n->task->owned.elsewhere;
+	left.arg = n->task->owned.arg;
+	if (still_there(n, answer, &left) > 0 && n->rounds++ < ROUNDS_MAX) {
+		/* newest first: an image goes before the one that it was built from */
+		for (size_t i = left.count; i-- > 0 && n->call_count < DECISION_CALLS_MAX;)
+			n->call_count += plan_removal(&left, &left.images[i], &n->task->policy,
+			    n->calls + n->call_count, DECISION_CALLS_MAX - n->call_count);
+	}
+	n->looking = n->call_count > 0;
+	owned_done(&left);
+	next_call(n);
+}
+
+static void
+ask_list(struct ending *n)
+{
+	static struct call c; /* 100 KiB */
+
+	call_start(&c, ROUTE_SWEEP_LIST, n->id, 24);
+	n->fetch = fetch_start(n->life->loop, n->life->gate, &c, LIST_MAX, LIST_SECONDS, on_list, n);
+}
+
+static struct ending *
+find(struct life *l, const char *id)
+{
+	struct ending *n = l->endings;
+
+	while (n != NULL && strcmp(n->id, id) != 0)
+		n = n->next;
+	return n;
+}
+
+/* From here on the task is nothing but what must be removed. */
+static void
+shut_down(struct life *l, struct task *task)
+{
+	struct err e = { 0 };
+
+	task_unserve(l, task);
+	proxy_close_task(&l->proxy, task, "the task ended");
+	exports_drop(l, task);
+	if (task->state != TASK_ENDED && task_set_state(task, TASK_ENDED, &e) < 0)
+		log_error("life", "task %s: %s", task->id, e.text);
+}
+
+void
+end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg)
+{
+	struct ending *n = find(l, id);
+	struct ending_waiter *w = mem_new(sizeof *w);
+
+	*w = (struct ending_waiter){ .cb = cb, .arg = arg };
+	if (n != NULL) { /* under way: told together */
+		w->next = n->waiters;
+		n->waiters = w;
+		return;
+	}
+	n = mem_new(sizeof *n);
+	n->life = l;
+	memcpy(n->id, id, sizeof n->id);
+	n->task = tasks_find(l->tasks, id);
+	n->waiters = w;
+	n->again = event_new(loop_base(l->loop), -1, 0, on_again, n);
+	if (n->again == NULL)
+		abort();
+	n->next = l->endings;
+	l->endings = n;
+	if (n->task == NULL) {
+		next_call(n);
+		return;
+	}
+	shut_down(l, n->task);
+	ask_list(n);
+}
+
+void
+end_stop(struct life *l)
+{
+	while (l->endings != NULL)
+		free_ending(l->endings);
+}

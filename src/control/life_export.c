@@ -1,0 +1,347 @@
+/* Artifacts of a finished task: one dind-image after the other, from the engine to the spool. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/settings.h"
+#include "control/life_parts.h"
+#include "docker/reference.h"
+#include "io/child.h"
+#include "io/gate.h"
+#include "policy/param.h"
+#include "task/spool.h"
+#include "task/task.h"
+
+enum { EXPORTS_AT_A_TIME = 2 }; /* each costs a core for its compressor, and the engine stages each on disk */
+
+static const char *const content_types[][2] = {
+	{ ".zst", "application/zstd" },
+	{ ".gz", "application/gzip" },
+	{ ".tgz", "application/gzip" },
+	{ ".lz4", "application/x-lz4" },
+	{ ".tar", "application/x-tar" },
+};
+
+static const char *
+content_type(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < sizeof content_types / sizeof content_types[0]; i++) {
+		size_t end = strlen(content_types[i][0]);
+
+		if (len > end && strcmp(name + len - end, content_types[i][0]) == 0)
+			return content_types[i][1];
+	}
+	return "application/octet-stream";
+}
+
+static void
+failed(struct exporting *x, const char *rule, const char *why)
+{
+	x->state = EXPORT_FAILED;
+	free(x->error);
+	free(x->rule);
+	x->error = mem_str(why);
+	x->rule = mem_str(rule);
+	life_record(x->life, x->task, "image", "export-failed",
+	    json_pack("{s:s,s:s,s:s}", "artifact", x->name, "rule", rule ? rule : "error", "reason", why));
+}
+
+static void
+ended(struct exporting *x)
+{
+	struct life *l = x->life;
+	struct task *task = x->task;
+	struct err e = { 0 };
+
+	x->child = NULL;
+	for (const struct exporting *o = l->exports; o != NULL; o = o->next)
+		if (o->task == task && o->state < EXPORT_HANDED_OFF)
+			task = NULL;
+	if (task != NULL && task->state == TASK_FINISHING && task_set_state(task, TASK_FINISHED, &e) < 0)
+		log_error("life", "task %s: %s", task->id, e.text);
+	exports_next(l);
+}
+
+static void
+on_event(void *arg, const json_t *event)
+{
+	struct exporting *x = arg;
+	const char *what = json_str(event, "event", "");
+
+	if (strcmp(what, "progress") == 0) {
+		x->bytes = (uint64_t)json_num(event, "bytes", 0);
+		x->compressed = (uint64_t)json_num(event, "compressed", 0);
+		free(x->phase);
+		x->phase = mem_str(json_str(event, "phase", ""));
+	} else if (strcmp(what, "done") == 0) {
+		x->state = EXPORT_HANDED_OFF;
+		life_record(x->life, x->task, "image", "export",
+		    json_pack("{s:s,s:s,s:s,s:I,s:[s]}", "artifact", x->name, "image",
+		        json_str(event, "image", ""), "sha256", json_str(event, "sha256", ""), "out",
+		        json_num(event, "size", 0), "ids", x->id));
+	} else if (strcmp(what, "error") == 0) {
+		failed(x, json_str(event, "rule", NULL), json_str(event, "message", "no reason given"));
+	}
+}
+
+static void
+on_end(void *arg, int status)
+{
+	struct exporting *x = arg;
+
+	if (x->state == EXPORT_RUNNING)
+		failed(x, "image-process",
+		    WIFSIGNALED(status) ? "dind-image was killed" : "dind-image ended without a result");
+	ended(x);
+}
+
+static json_t *
+make_job(const struct exporting *x)
+{
+	const struct settings *s = x->life->settings;
+	const json_t *declared = json_object_get(x->task->artifacts, x->name);
+	const char *image = json_str(declared, "image", ""), *expires = json_str(declared, "expires", NULL);
+	char familiar[REFERENCE_MAX];
+	struct reference r;
+	struct err e = { 0 };
+
+	if (reference_parse(&r, image, &e) < 0)
+		return NULL; /* tasks_add() has checked it */
+	if (r.tag[0] == '\0')
+		memcpy(r.tag, "latest", sizeof "latest");
+	reference_familiar(&r, familiar);
+	return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:s?,s:s,s:s,s:[s],s:i,s:I,s:s}", "spool", s->spool_dir,
+	    "session", x->task->id, "taskId", x->task->task_id, "runId", (int)x->task->run_id, "name",
+	    x->name, "contentType", content_type(x->name), "expires", expires, "imageId", x->id, "image",
+	    image, "tags", familiar, "level", 0, "maxBytes", (json_int_t)s->image_bytes, "engine",
+	    x->life->engine_version);
+}
+
+static void
+on_connected(void *arg, int fd, const struct err *why)
+{
+	struct exporting *x = arg;
+	const char *argv[] = { x->life->settings->image_program, "export", NULL };
+	struct err e = { 0 };
+	json_t *job;
+
+	x->ticket = 0;
+	if (fd < 0) {
+		failed(x, why->rule, why->text);
+		ended(x);
+		return;
+	}
+	job = make_job(x);
+	x->state = EXPORT_RUNNING;
+	x->child = child_start(x->life->loop, argv, job, fd, on_event, on_end, x, &e);
+	json_decref(job);
+	if (x->child == NULL) {
+		failed(x, "image-process", e.text);
+		ended(x);
+	}
+}
+
+/* The name as the engine knows it: the gate checks that it lies in the task's namespace. */
+static int
+connect_engine(struct exporting *x, struct err *e)
+{
+	static struct call c; /* 100 KiB */
+	const char *image = json_str(json_object_get(x->task->artifacts, x->name), "image", "");
+	struct reference r;
+	char mapped[REFERENCE_MAX];
+
+	if (reference_parse(&r, image, e) < 0)
+		return -1;
+	if (r.tag[0] == '\0')
+		memcpy(r.tag, "latest", sizeof "latest");
+	if (reference_map(&r, x->task->id, mapped, e) < 0)
+		return -1;
+	call_start(&c, ROUTE_IMAGE_SAVE, x->task->id, 41);
+	if (call_add(&c, PARAM_NAMES, mapped, e) < 0)
+		return -1;
+	x->ticket = gate_connect(x->life->gate, &c, on_connected, x);
+	return 0;
+}
+
+void
+exports_next(struct life *l)
+{
+	unsigned running = 0;
+	struct err e = { 0 };
+
+	for (const struct exporting *x = l->exports; x != NULL; x = x->next)
+		running += x->state == EXPORT_CONNECTING || x->state == EXPORT_RUNNING;
+	for (struct exporting *x = l->exports; x != NULL && running < EXPORTS_AT_A_TIME; x = x->next) {
+		if (x->state != EXPORT_QUEUED)
+			continue;
+		x->state = EXPORT_CONNECTING;
+		if (connect_engine(x, &e) < 0)
+			failed(x, e.rule, e.text);
+		else
+			running++;
+	}
+}
+
+static void
+queue_export(struct life *l, struct task *task, const char *name, const char *image)
+{
+	struct exporting *x = mem_new(sizeof *x), **end = &l->exports;
+	struct reference r;
+	char canonical[REFERENCE_MAX], why[700];
+	const char *id = NULL;
+	struct err e = { 0 };
+
+	x->life = l;
+	x->task = task;
+	x->name = mem_str(name);
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = x;
+	if (reference_parse(&r, image, &e) == 0) {
+		reference_canonical(&r, canonical);
+		id = owned_by_name(&task->owned, canonical);
+	}
+	if (id == NULL) {
+		(void)snprintf(why, sizeof why,
+		    "the task has no image '%s': nothing was built or tagged under that name", image);
+		failed(x, "artifact-image", why);
+		return;
+	}
+	(void)snprintf(x->id, sizeof x->id, "%s", id);
+}
+
+void
+exports_start(struct life *l, struct task *task)
+{
+	const char *name;
+	json_t *declared;
+	struct err e = { 0 };
+	int waiting = 0;
+
+	json_object_foreach(task->artifacts, name, declared)
+	{
+		char id[SPOOL_ID_MAX];
+		enum spool_state state;
+
+		spool_make_id(task->id, name, id);
+		state = spool_find(l->settings->spool_dir, id);
+		if (state != SPOOL_NONE && state != SPOOL_INCOMING)
+			continue; /* handed off before a restart */
+		queue_export(l, task, name, json_str(declared, "image", ""));
+	}
+	exports_next(l);
+	for (const struct exporting *x = l->exports; x != NULL; x = x->next)
+		waiting += x->task == task && x->state < EXPORT_HANDED_OFF;
+	if (!waiting && task_set_state(task, TASK_FINISHED, &e) < 0)
+		log_error("life", "task %s: %s", task->id, e.text);
+}
+
+void
+exports_drop(struct life *l, const struct task *task)
+{
+	struct exporting **at = &l->exports, *x;
+
+	while ((x = *at) != NULL) {
+		if (x->task != task) {
+			at = &x->next;
+			continue;
+		}
+		*at = x->next;
+		if (x->ticket)
+			gate_cancel(l->gate, x->ticket);
+		child_kill(x->child);
+		free(x->name);
+		free(x->phase);
+		free(x->error);
+		free(x->rule);
+		free(x);
+	}
+}
+
+/* An artifact that lies in the spool: its record, and how far the uploader is with it. */
+static void
+add_spooled(json_t *row, const char *root, const char *id, enum spool_state state)
+{
+	struct spool_record r = { 0 };
+	struct err e = { 0 };
+	uint64_t done = 0, total = 0;
+	json_t *result;
+
+	json_object_set_new(row, "state", json_string(spool_state_name(state)));
+	if (spool_read_record(root, state, id, &r, &e) == 0) {
+		json_object_set_new(row, "total", json_integer((json_int_t)r.size));
+		json_object_set_new(row, "size", json_integer((json_int_t)r.size));
+		json_object_set_new(row, "sha256", json_string(r.sha256));
+		json_object_set_new(row, "sha512", json_string(r.sha512));
+		json_object_set_new(row, "imageId", json_string(r.image_id));
+		json_object_set_new(row, "contentType", json_string(r.content_type));
+		done = state == SPOOL_DONE ? r.size : 0;
+	}
+	spool_record_done(&r);
+	if (state == SPOOL_UPLOADING)
+		spool_read_progress(root, state, id, &done, &total);
+	json_object_set_new(row, "bytes", json_integer((json_int_t)done));
+	result = spool_read_result(root, state, id, &e);
+	for (const char *const *key = (const char *const[]){ "url", "path", "error", NULL }; *key != NULL;
+	     key++)
+		if (json_object_get(result, *key) != NULL)
+			json_object_set(row, *key, json_object_get(result, *key));
+	json_decref(result);
+}
+
+static const struct exporting *
+find(const struct life *l, const struct task *task, const char *name)
+{
+	const struct exporting *x = l->exports;
+
+	while (x != NULL && (x->task != task || strcmp(x->name, name) != 0))
+		x = x->next;
+	return x;
+}
+
+static void
+add_exporting(json_t *row, const struct exporting *x)
+{
+	static const char *const words[] = { "queued", "exporting", "exporting", "ready", "failed" };
+
+	json_object_set_new(row, "state", json_string(words[x->state]));
+	json_object_set_new(row, "bytes", json_integer((json_int_t)x->bytes));
+	if (x->phase != NULL)
+		json_object_set_new(row, "phase", json_string(x->phase));
+	if (x->error != NULL)
+		json_object_set_new(row, "error", json_string(x->error));
+	if (x->rule != NULL)
+		json_object_set_new(row, "rule", json_string(x->rule));
+}
+
+json_t *
+exports_json(struct life *l, const struct task *task)
+{
+	json_t *list = json_array(), *declared;
+	const char *name, *root = l->settings->spool_dir;
+
+	json_object_foreach(task->artifacts, name, declared)
+	{
+		json_t *row = json_pack("{s:s,s:s,s:s}", "name", name, "image",
+		    json_str(declared, "image", ""), "state", "declared");
+		const struct exporting *x = find(l, task, name);
+		char id[SPOOL_ID_MAX];
+		enum spool_state state;
+
+		spool_make_id(task->id, name, id);
+		state = spool_find(root, id);
+		if (state != SPOOL_NONE && state != SPOOL_INCOMING)
+			add_spooled(row, root, id, state);
+		else if (x != NULL)
+			add_exporting(row, x);
+		json_array_append_new(list, row);
+	}
+	return list;
+}

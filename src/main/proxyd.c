@@ -1,0 +1,237 @@
+/* dind-proxyd: reads settings, starts the gate, gives up what it can, serves until it is told to stop. */
+
+#include <errno.h>
+#include <event2/event.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/settings.h"
+#include "base/version.h"
+#include "control/server.h"
+#include "control/service.h"
+#include "io/gate.h"
+#include "io/loop.h"
+#include "task/audit.h"
+#include "task/spool.h"
+#include "task/task.h"
+
+#define DEFAULT_CONFIG "/etc/dind-proxy/config.json"
+
+struct service {
+	struct settings settings;
+	struct loop *loop;
+	struct gate *gate;
+	struct audit *audit;
+	struct tasks *tasks;
+	struct life *life;
+	struct server *server;
+	struct event *term, *interrupt;
+	pid_t gate_pid;
+	int gate_fd;
+	int status;
+};
+
+static void
+on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct service *s = arg;
+
+	(void)what;
+	log_info("proxyd", "%s: stopping", strsignal((int)number));
+	loop_stop(s->loop);
+}
+
+static void
+on_gate_lost(void *arg)
+{
+	struct service *s = arg;
+
+	log_error("proxyd", "the gate has gone: nothing can reach the engine any more; stopping");
+	s->status = 1;
+	loop_stop(s->loop);
+}
+
+static enum log_level
+level_of(const char *word)
+{
+	static const char *const words[] = { "error", "warn", "info", "debug" };
+	size_t i = 0;
+
+	while (i < 3 && strcmp(words[i], word) != 0)
+		i++;
+	return (enum log_level)i;
+}
+
+static int
+make_dirs(const struct settings *s, struct err *e)
+{
+	char *tasks = mem_printf("%s/tasks", s->run_dir);
+	int rc = fs_mkdirs(tasks, 0711, e);
+
+	free(tasks);
+	if (rc == 0)
+		rc = fs_mkdirs(s->state_dir, 0700, e);
+	if (rc == 0)
+		rc = fs_mkdirs(s->audit_dir, 0750, e);
+	return rc == 0 ? spool_make_dirs(s->spool_dir, e) : -1;
+}
+
+/* No core dumps of credentials and task bytes, no way to new rights, many descriptors. */
+static void
+limit_self(void)
+{
+	struct rlimit files, none = { 0, 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int
+open_all(struct service *s, struct err *e)
+{
+	char *control = mem_printf("%s/control.sock", s->settings.run_dir);
+
+	s->loop = loop_new();
+	s->gate = gate_new(s->loop, s->gate_fd, on_gate_lost, s);
+	s->audit = audit_open(s->settings.audit_dir, e);
+	if (s->audit != NULL && spool_sweep(s->settings.spool_dir, e) == 0)
+		s->tasks = tasks_open(&s->settings, e);
+	if (s->tasks != NULL)
+		s->life = life_new(s->loop, &s->settings, s->gate, s->audit, s->tasks, e);
+	if (s->life != NULL)
+		s->server = server_new(loop_base(s->loop), control, -1, s->life, e);
+	free(control);
+	return s->server == NULL ? -1 : 0;
+}
+
+static void
+watch_signals(struct service *s)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	s->term = evsignal_new(loop_base(s->loop), SIGTERM, on_signal, s);
+	s->interrupt = evsignal_new(loop_base(s->loop), SIGINT, on_signal, s);
+	if (s->term == NULL || s->interrupt == NULL || evsignal_add(s->term, NULL) < 0 ||
+	    evsignal_add(s->interrupt, NULL) < 0)
+		abort();
+}
+
+static void
+close_all(struct service *s)
+{
+	server_free(s->server);
+	if (s->life != NULL)
+		life_free(s->life);
+	if (s->tasks != NULL)
+		tasks_close(s->tasks);
+	audit_close(s->audit);
+	gate_free(s->gate);
+	if (s->term != NULL)
+		event_free(s->term);
+	if (s->interrupt != NULL)
+		event_free(s->interrupt);
+	loop_free(s->loop);
+	settings_done(&s->settings);
+	while (s->gate_pid > 0 && waitpid(s->gate_pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static void
+print_help(void)
+{
+	size_t count;
+	const struct setting_row *rows = settings_rows(&count);
+
+	printf("Usage: dind-proxyd [--config FILE]\n\n"
+	       "Serves each CI task a private, filtered Docker socket. Stops on SIGTERM.\n\n"
+	       "  --config FILE  settings (default %s)\n"
+	       "  --version      print the version\n"
+	       "  --help         this text\n\nSettings:\n",
+	    DEFAULT_CONFIG);
+	for (size_t i = 0; i < count; i++)
+		printf("  %-24s %s (default: %s)\n", rows[i].key, rows[i].help,
+		    rows[i].fallback[0] ? rows[i].fallback : "none");
+}
+
+static const char *
+read_arguments(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *config = DEFAULT_CONFIG;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'c') {
+			config = optarg;
+		} else if (c == 'h' || c == 'v') {
+			if (c == 'h')
+				print_help();
+			else
+				printf("dind-proxyd %s\n", DIND_VERSION);
+			exit(0);
+		} else {
+			exit(2);
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "dind-proxyd: unexpected argument '%s'; see --help\n", argv[optind]);
+		exit(2);
+	}
+	return config;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct service s = { .gate_fd = -1 };
+	const char *config = read_arguments(argc, argv);
+	struct err e = { 0 };
+	int rc;
+
+	log_setup("dind-proxyd", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
+	if (settings_load(&s.settings, config, &e) < 0) {
+		log_error("proxyd", "%s", e.text);
+		settings_done(&s.settings);
+		return 2;
+	}
+	log_setup("dind-proxyd", level_of(s.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
+	limit_self();
+	(void)umask(022); /* modes below are explicit */
+	rc = make_dirs(&s.settings, &e);
+	if (rc == 0)
+		rc = gate_fork(&s.settings, &s.gate_pid, &s.gate_fd, &e);
+	if (rc == 0)
+		rc = open_all(&s, &e);
+	if (rc < 0) {
+		log_error("proxyd", "cannot start: %s", e.text);
+		return 1; /* the gate sees its end close */
+	}
+	watch_signals(&s);
+	log_info("proxyd", "ready: control socket %s/control.sock, engine %s", s.settings.run_dir,
+	    s.settings.engine_socket);
+	loop_run(s.loop);
+	rc = s.status;
+	close_all(&s);
+	return rc;
+}
