@@ -9,7 +9,7 @@
 static void *
 copy(const void *bytes, size_t len)
 {
-	return memcpy(malloc(len ? len : 1), bytes, len);
+	return memcpy(calloc(1, len ? len : 1), bytes, len);
 }
 
 static int
