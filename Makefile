@@ -114,6 +114,6 @@ install: all
 clean:
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 .PHONY: all tests deps demo check lint format fuzz fuzzers bench docs install clean
 .SECONDARY:
