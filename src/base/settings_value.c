@@ -83,9 +83,10 @@ among(const char *word, const char *words)
 static int
 is_name(const char *s)
 {
-	static const char alnum[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	static const char members[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
-	return s[strspn(s, alnum)] == '\0' && s[0] != '.' && s[0] != '-';
+	return s[strspn(s, members)] == '\0' && strlen(s) < 128 &&
+	       (s[0] == '\0' || strchr("_.-", s[0]) == NULL);
 }
 
 static int

@@ -176,12 +176,10 @@ add_without_users(struct buf *out, const char *value)
 		scheme += 3;
 		buf_add(out, value, (size_t)(scheme - value));
 		at = scheme + strcspn(scheme, "/?#\", \t\r\n");
-		value = at;
 		while (at > scheme && *at != '@')
 			at--;
 		buf_adds(out, at > scheme ? hidden : "");
-		at = at > scheme ? at : scheme;
-		buf_add(out, at, (size_t)(value - at));
+		value = at;
 	}
 	buf_adds(out, value);
 }
