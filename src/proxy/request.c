@@ -1,6 +1,6 @@
 /* A request's head: parsed, judged, recorded; then its small body, or the upload. */
 
-#include <string.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "http/print.h"
@@ -67,7 +67,7 @@ take_request(struct session *s)
 		x->d.verdict = VERDICT_DENY;
 		x->d.rule = e.rule;
 		x->d.status = e.status;
-		(void)strncpy(x->d.reason, e.text, sizeof x->d.reason - 1);
+		(void)snprintf(x->d.reason, sizeof x->d.reason, "%s", e.text);
 	}
 	if (rc < 0 && !x->decided) {
 		record_refusal(s, &e);

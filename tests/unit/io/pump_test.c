@@ -1,0 +1,246 @@
+#include "io/pump.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/filter.h"
+#include "base/mem.h"
+#include "io/loop.h"
+#include "io/stream.h"
+#include "tap.h"
+
+/* A pump between two socketpairs; the test holds the outer ends. */
+struct rig {
+	struct loop *loop;
+	int in, out; /* ours: what is written to in comes out of out */
+	struct stream *from, *to;
+	struct pump pump;
+	int rc;
+	struct err e;
+};
+
+static void
+on_change(void *arg)
+{
+	struct rig *r = arg;
+
+	if (r->rc == PUMP_WAIT && r->pump.from != NULL)
+		r->rc = pump_run(&r->pump, &r->e);
+}
+
+static void
+rig_open(struct rig *r, enum http_framing in, uint64_t length, struct filter *f, enum http_framing out)
+{
+	int a[2], b[2];
+
+	*r = (struct rig){ 0 };
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, b) < 0)
+		abort();
+	r->loop = loop_new();
+	r->in = a[0];
+	r->out = b[0];
+	r->from = stream_new(r->loop, a[1], on_change, r);
+	r->to = stream_new(r->loop, b[1], on_change, r);
+	pump_init(&r->pump, r->from, in, length, f, r->to, out);
+}
+
+static void
+turn(struct rig *r)
+{
+	for (int i = 0; i < 4; i++)
+		(void)event_base_loop(loop_base(r->loop), EVLOOP_NONBLOCK);
+}
+
+static void
+rig_close(struct rig *r)
+{
+	pump_done(&r->pump);
+	stream_free(r->from);
+	stream_free(r->to);
+	close(r->in);
+	close(r->out);
+	loop_free(r->loop);
+}
+
+static void
+say(int fd, const char *s)
+{
+	if (send(fd, s, strlen(s), MSG_NOSIGNAL) < 0)
+		abort();
+}
+
+static const char *
+heard(int fd)
+{
+	static char text[4096];
+	ssize_t n = recv(fd, text, sizeof text - 1, MSG_DONTWAIT);
+
+	text[n < 0 ? 0 : n] = '\0';
+	return text;
+}
+
+static void
+reframes(void)
+{
+	struct rig r;
+
+	rig_open(&r, HTTP_BODY_CHUNKED, 0, NULL, HTTP_BODY_CHUNKED);
+	say(r.in, "5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n");
+	turn(&r);
+	is_str(heard(r.out), "0000000b\r\nhello world\r\n0\r\n\r\n", "chunks are made anew");
+	is_int(r.rc, PUMP_DONE, "the pump is done");
+	is_int(r.pump.bytes, 11, "payload is counted");
+	rig_close(&r);
+
+	rig_open(&r, HTTP_BODY_COUNTED, 3, NULL, HTTP_BODY_TO_EOF);
+	say(r.in, "abcGET / HTTP/1.1");
+	turn(&r);
+	is_str(heard(r.out), "abc", "a counted body ends at its count");
+	is_int(buf_len(&r.from->in), 14, "what follows stays for the next request");
+	rig_close(&r);
+}
+
+static void
+broken_input(void)
+{
+	struct rig r;
+
+	rig_open(&r, HTTP_BODY_CHUNKED, 0, NULL, HTTP_BODY_CHUNKED);
+	say(r.in, "zz\r\n");
+	turn(&r);
+	ok(r.rc < 0 && r.e.status == 400, "bad framing is a 400");
+	rig_close(&r);
+
+	rig_open(&r, HTTP_BODY_COUNTED, 10, NULL, HTTP_BODY_CHUNKED);
+	say(r.in, "abc");
+	shutdown(r.in, SHUT_WR);
+	turn(&r);
+	ok(r.rc < 0 && strcmp(r.e.rule, "body-cut") == 0, "an input that ends early is told");
+	rig_close(&r);
+}
+
+static void
+holds_the_end(void)
+{
+	struct rig r;
+
+	rig_open(&r, HTTP_BODY_CHUNKED, 0, NULL, HTTP_BODY_CHUNKED);
+	r.pump.hold = 1;
+	say(r.in, "3\r\nabc\r\n0\r\n\r\n");
+	turn(&r);
+	is_str(heard(r.out), "00000003\r\nabc\r\n", "the end of the body is held back");
+	is_int(r.rc, PUMP_WAIT, "the pump waits");
+	r.pump.hold = 0;
+	r.rc = pump_run(&r.pump, &r.e);
+	turn(&r);
+	is_str(heard(r.out), "0\r\n\r\n", "until it is let go");
+	is_int(r.rc, PUMP_DONE, "then it is done");
+	rig_close(&r);
+}
+
+static void
+bounded(void)
+{
+	static char block[32 * 1024];
+	struct rig r;
+	size_t sent = 0;
+
+	memset(block, 'x', sizeof block);
+	rig_open(&r, HTTP_BODY_TO_EOF, 0, NULL, HTTP_BODY_CHUNKED);
+	for (int i = 0; i < 4000; i++) { /* nobody reads r.out */
+		ssize_t n = send(r.in, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n > 0)
+			sent += (size_t)n;
+		(void)event_base_loop(loop_base(r.loop), EVLOOP_NONBLOCK);
+	}
+	ok(sent < 8 * 1024 * 1024, "a reader that stalls stops the writer");
+	ok(r.from->in.cap + r.pump.plain.cap + r.to->out.cap <= 4 * 1024 * 1024, "and memory stays bounded");
+	rig_close(&r);
+}
+
+/* Refuses at the first 'X', doubles everything else. */
+static int
+doubling_run(struct filter *f, struct buf *in, int eof, struct buf *out, size_t high, struct err *e)
+{
+	(void)f;
+	while (buf_len(in) > 0 && buf_len(out) < high) {
+		char c = (char)*buf_ptr(in);
+
+		if (c == 'X')
+			return err_refuse(e, 403, "no-x", "an X");
+		buf_add(out, &c, 1);
+		buf_add(out, &c, 1);
+		buf_drop(in, 1);
+	}
+	return eof && buf_len(in) == 0 ? FILTER_DONE : FILTER_MORE;
+}
+
+static void
+doubling_free(struct filter *f)
+{
+	free(f);
+}
+
+static struct filter *
+doubling_new(void)
+{
+	struct filter *f = mem_new(sizeof *f);
+
+	*f = (struct filter){ doubling_run, doubling_free };
+	return f;
+}
+
+static void
+filters(void)
+{
+	struct rig r;
+
+	rig_open(&r, HTTP_BODY_COUNTED, 3, doubling_new(), HTTP_BODY_CHUNKED);
+	say(r.in, "abc");
+	turn(&r);
+	is_str(heard(r.out), "00000006\r\naabbcc\r\n0\r\n\r\n", "a filter's bytes are framed");
+	rig_close(&r);
+
+	rig_open(&r, HTTP_BODY_COUNTED, 3, doubling_new(), HTTP_BODY_CHUNKED);
+	say(r.in, "aXc");
+	turn(&r);
+	ok(r.rc < 0 && r.e.status == 403 && strcmp(r.e.rule, "no-x") == 0,
+	    "a filter refuses in its own words");
+	rig_close(&r);
+}
+
+static void
+without_target(void)
+{
+	struct rig r;
+	struct stream *to;
+
+	rig_open(&r, HTTP_BODY_COUNTED, 3, NULL, HTTP_BODY_CHUNKED);
+	to = r.pump.to;
+	r.pump.to = NULL;
+	say(r.in, "abc");
+	turn(&r);
+	is_str(heard(r.out), "", "without a target nothing is written");
+	is_int(r.rc, PUMP_WAIT, "the pump waits for one");
+	r.pump.to = to;
+	r.rc = pump_run(&r.pump, &r.e);
+	turn(&r);
+	is_str(heard(r.out), "00000003\r\nabc\r\n0\r\n\r\n", "then everything comes");
+	rig_close(&r);
+}
+
+int
+main(void)
+{
+	reframes();
+	broken_input();
+	holds_the_end();
+	bounded();
+	filters();
+	without_target();
+	return tap_end();
+}
