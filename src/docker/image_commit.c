@@ -1,0 +1,320 @@
+/* The end of an exported or loaded image: everything is checked before the first byte of metadata is written.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/tar.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "image_parts.h"
+
+struct commit {
+	struct image *m;
+	json_t *manifest, *config;
+	const json_t *entry; /* the one of the manifest */
+	struct member *config_member;
+	size_t count;
+	struct member *layers[IMAGE_LAYERS_MAX];
+};
+
+static int
+bad(struct err *e, const char *rule, const char *text)
+{
+	return err_refuse(e, 400, rule, "%s", text);
+}
+
+static int
+read_manifest(struct commit *c, struct err *e)
+{
+	static const char *const known[] = { "Config", "RepoTags", "Layers", "LayerSources" };
+	struct member *k = member_find(c->m, "manifest.json");
+	const char *key;
+	json_t *v;
+
+	if (k == NULL)
+		return bad(e, "image-manifest", "the image tarball has no manifest.json");
+	c->manifest = member_json(k, "image-manifest", e);
+	if (c->manifest == NULL)
+		return -1;
+	if (!json_is_array(c->manifest) || json_array_size(c->manifest) != 1)
+		return bad(e, "image-manifest", "manifest.json must name exactly one image");
+	c->entry = json_array_get(c->manifest, 0);
+	if (!json_is_object(c->entry))
+		return bad(e, "image-manifest", "manifest.json does not hold an object");
+	json_object_foreach(
+	    (json_t *)c->entry, key, v) /* engines read keys in any case: only these spellings */
+	{
+		size_t i = 0;
+
+		while (i < 4 && strcmp(known[i], key) != 0)
+			i++;
+		if (i == 4)
+			return bad(e, "image-manifest",
+			    "manifest.json has keys other than Config, RepoTags, Layers and LayerSources");
+	}
+	return 0;
+}
+
+/*
+ * Engines read "Rootfs", "ROOTFS" and "rootf\u017f" as "rootfs", the last one wins: a config that is checked
+ * here by one name could mean another's layers there. All that tools write is lower case.
+ */
+static int
+plain_keys(const json_t *object)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)object, key,
+	    v) if (key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789._-")] != '\0') return 0;
+	return 1;
+}
+
+static int
+copy_word(char *out, size_t size, const json_t *config, const char *key, const char *fallback)
+{
+	const json_t *v = json_object_get(config, key);
+	const char *s = v == NULL ? fallback : json_string_value(v);
+
+	if (s == NULL || strlen(s) >= size || s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789._-")] != '\0')
+		return -1;
+	memcpy(out, s, strlen(s) + 1);
+	return 0;
+}
+
+/* The config is named by its digest, which is the image's id. */
+static int
+check_id(struct commit *c, struct err *e)
+{
+	struct member *k = c->config_member;
+	struct image_facts *facts = c->m->facts;
+	char hex[HASH_HEX_MAX];
+
+	hash_once(HASH_SHA256, buf_ptr(&k->held), buf_len(&k->held), hex);
+	if (strstr(k->name, hex) == NULL)
+		return err_refuse(e, 400, "image-config", "'%s' is not the digest of that file", k->name);
+	memcpy(facts->id, "sha256:", 7);
+	memcpy(facts->id + 7, hex, 65);
+	if (c->m->ask.id != NULL && strcmp(c->m->ask.id, facts->id) != 0)
+		return err_refuse(
+		    e, 400, "image-id", "the tarball holds image %s, not %s", facts->id, c->m->ask.id);
+	return 0;
+}
+
+static int
+read_config(struct commit *c, struct err *e)
+{
+	const char *path = json_str(c->entry, "Config", "");
+	struct member *k = member_find(c->m, path);
+	char quoted[160];
+
+	if (k == NULL || !k->is_held || (k->kind != MEMBER_CONFIG && k->kind != MEMBER_BLOB))
+		return err_refuse(e, 400, "image-config",
+		    "manifest.json names '%s' as config, which is not there",
+		    log_quote(path, strlen(path), quoted, sizeof quoted));
+	c->config_member = k;
+	if (check_id(c, e) < 0)
+		return -1;
+	c->config = member_json(k, "image-config", e);
+	if (c->config == NULL)
+		return -1;
+	if (!json_is_object(c->config) || !plain_keys(c->config) ||
+	    !plain_keys(json_object_get(c->config, "rootfs")))
+		return bad(e, "image-config", "the image's config is not an object with lower-case keys");
+	if (copy_word(c->m->facts->os, sizeof c->m->facts->os, c->config, "os", "linux") < 0 ||
+	    strcmp(c->m->facts->os, "linux") != 0)
+		return bad(e, "image-config", "the image is not for linux");
+	if (copy_word(c->m->facts->architecture, sizeof c->m->facts->architecture, c->config, "architecture",
+	        "") < 0)
+		return bad(e, "image-config", "the image's architecture is not a word");
+	return 0;
+}
+
+/* The member that holds a layer's bytes, through at most one link. */
+static struct member *
+layer_member(const struct image *m, const char *path)
+{
+	struct member *k = member_find(m, path);
+
+	if (k != NULL && k->link[0] != '\0')
+		k = member_find(m, k->link);
+	if (k == NULL || k->link[0] != '\0' || (k->kind != MEMBER_LAYER && k->kind != MEMBER_BLOB))
+		return NULL;
+	return k;
+}
+
+/* A blob that looked like metadata. */
+static void
+hash_held(struct member *k)
+{
+	char hex[HASH_HEX_MAX];
+
+	hash_once(HASH_SHA256, buf_ptr(&k->held), buf_len(&k->held), hex);
+	memcpy(k->diff_id, "sha256:", 7);
+	memcpy(k->diff_id + 7, hex, 65);
+	k->plain_size = buf_len(&k->held);
+}
+
+static int
+read_layer(struct commit *c, size_t i, const char *path, const char *diff_id, struct err *e)
+{
+	struct member *k = layer_member(c->m, path);
+	char quoted[160];
+
+	log_quote(path, strlen(path), quoted, sizeof quoted);
+	if (k == NULL)
+		return err_refuse(
+		    e, 400, "image-layer", "layer '%s' of manifest.json is not in the image tarball", quoted);
+	if (k->is_held && k->diff_id[0] == '\0')
+		hash_held(k);
+	if (strcmp(k->diff_id, diff_id) != 0)
+		return err_refuse(e, 400, "image-layer", "layer '%s' is %s, where the config says otherwise",
+		    quoted, k->diff_id);
+	k->used = 1;
+	c->layers[i] = k;
+	memcpy(c->m->facts->layers[i].diff_id, k->diff_id, sizeof k->diff_id);
+	c->m->facts->layers[i].size = k->plain_size;
+	return 0;
+}
+
+static int
+array_or_nothing(const json_t *v)
+{
+	return v == NULL || json_is_null(v) || json_is_array(v);
+}
+
+static int
+read_layers(struct commit *c, struct err *e)
+{
+	const json_t *rootfs = json_object_get(c->config, "rootfs");
+	const json_t *ids = json_object_get(rootfs, "diff_ids"), *paths = json_object_get(c->entry, "Layers");
+
+	if (strcmp(json_str(rootfs, "type", ""), "layers") != 0 || !array_or_nothing(ids) ||
+	    !array_or_nothing(paths))
+		return bad(
+		    e, "image-layers", "the config has no rootfs of layers, or manifest.json no Layers");
+	c->count = json_array_size(ids);
+	if (c->count != json_array_size(paths) || c->count > IMAGE_LAYERS_MAX)
+		return err_refuse(e, 400, "image-layers",
+		    "the config has %zu layers, manifest.json %zu; at most %d are possible", c->count,
+		    json_array_size(paths), IMAGE_LAYERS_MAX);
+	for (size_t i = 0; i < c->count; i++) {
+		const char *path = json_string_value(json_array_get(paths, i));
+		const char *id = json_string_value(json_array_get(ids, i));
+
+		if (path == NULL || id == NULL)
+			return bad(e, "image-layers", "a layer's path or diff id is not a string");
+		if (read_layer(c, i, path, id, e) < 0)
+			return -1;
+	}
+	c->m->facts->layer_count = c->count;
+	return 0;
+}
+
+/* Layers that no one named have gone out already: nothing may hide in an artifact. */
+static int
+check_unused(const struct image *m, struct err *e)
+{
+	for (size_t i = 0; i < m->member_count; i++) {
+		const struct member *k = m->members[i];
+
+		if (k->diff_id[0] != '\0' && !k->used)
+			return err_refuse(e, 400, "image-member", "'%s' is no layer of the image", k->name);
+	}
+	return 0;
+}
+
+static int
+put_held_layers(struct commit *c, struct err *e)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		struct member *k = c->layers[i];
+
+		if (k->is_held &&
+		    image_put(&c->m->ready, k->name, buf_ptr(&k->held), buf_len(&k->held), e) < 0)
+			return -1;
+		k->is_held = 0; /* once */
+	}
+	return 0;
+}
+
+static int
+put_json(struct buf *out, const char *name, json_t *v, struct err *e)
+{
+	char *text = json_text(v, 0);
+	int rc = text == NULL ? bad(e, "image-names", "a name is not UTF-8")
+	                      : image_put(out, name, text, strlen(text), e);
+
+	free(text);
+	json_decref(v);
+	return rc;
+}
+
+static json_t *
+manifest_of(const struct commit *c, const char *config_name)
+{
+	json_t *tags = json_array(), *paths = json_array();
+
+	for (size_t i = 0; i < c->m->ask.tag_count; i++)
+		json_array_append_new(tags, json_string(c->m->ask.tags[i]));
+	for (size_t i = 0; i < c->count; i++)
+		json_array_append_new(paths, json_string(c->layers[i]->name));
+	return json_pack("[{s:s, s:o, s:o}]", "Config", config_name, "RepoTags", tags, "Layers", paths);
+}
+
+/* {"app": {"1": top layer}}: old consumers read the names there, and none the layer. */
+static json_t *
+repositories_of(const struct commit *c)
+{
+	const char *top = c->count > 0 ? c->layers[c->count - 1]->diff_id : c->m->facts->id;
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < c->m->ask.tag_count; i++) {
+		const char *name = c->m->ask.tags[i], *slash = strrchr(name, '/'),
+		           *colon = strrchr(name, ':');
+		size_t len =
+		    colon != NULL && colon > (slash ? slash : name) ? (size_t)(colon - name) : strlen(name);
+		json_t *tags = json_object_getn(all, name, len);
+
+		if (tags == NULL) {
+			tags = json_object();
+			json_object_setn_new(all, name, len, tags);
+		}
+		json_object_set_new(tags, name[len] ? name + len + 1 : "latest", json_string(top + 7));
+	}
+	return all;
+}
+
+static int
+put_metadata(struct commit *c, struct err *e)
+{
+	struct buf *out = &c->m->ready;
+	const struct buf *config = &c->config_member->held;
+	char name[MEMBER_NAME_MAX];
+
+	memcpy(name, c->m->facts->id + 7, 64);
+	memcpy(name + 64, ".json", 6);
+	if (put_held_layers(c, e) < 0 || image_put(out, name, buf_ptr(config), buf_len(config), e) < 0 ||
+	    put_json(out, "manifest.json", manifest_of(c, name), e) < 0 ||
+	    put_json(out, "repositories", repositories_of(c), e) < 0)
+		return -1;
+	tar_write_end(out);
+	return 0;
+}
+
+int
+image_commit(struct image *m, struct err *e)
+{
+	struct commit c = { .m = m };
+	int rc = -1;
+
+	if (read_manifest(&c, e) == 0 && read_config(&c, e) == 0 && read_layers(&c, e) == 0 &&
+	    check_unused(m, e) == 0)
+		rc = put_metadata(&c, e);
+	json_decref(c.manifest);
+	json_decref(c.config);
+	return rc;
+}

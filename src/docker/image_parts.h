@@ -1,0 +1,93 @@
+#ifndef DOCKER_IMAGE_PARTS_H
+#define DOCKER_IMAGE_PARTS_H
+
+/* Shared by image.c (the filter), image_member.c (names), image_names.c (SAVE) and image_commit.c (the rest).
+ */
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "docker/image.h"
+
+struct err;
+struct hash;
+struct tar_entry;
+struct tar_reader;
+
+enum {
+	MEMBERS_MAX = 10000,
+	MEMBER_NAME_MAX = 96,
+	HELD_MAX = 4 * 1024 * 1024,      /* one member of metadata */
+	HELD_ALL_MAX = 16 * 1024 * 1024, /* together */
+};
+
+enum member_kind {
+	MEMBER_NONE = 0, /* nothing that an image tarball has */
+	MEMBER_MANIFEST,
+	MEMBER_REPOSITORIES,
+	MEMBER_INDEX,
+	MEMBER_LAYOUT,
+	MEMBER_CONFIG,
+	MEMBER_DIR,
+	MEMBER_LEGACY, /* VERSION and json beside a layer: for engines before 1.10 */
+	MEMBER_LAYER,
+	MEMBER_BLOB, /* of an OCI layout: a layer, a config, or other metadata */
+	MEMBER_KINDS,
+};
+
+/* A name that the archive has, and what is known of it. */
+struct member {
+	char name[MEMBER_NAME_MAX]; /* without a trailing '/' */
+	char link[MEMBER_NAME_MAX]; /* the member that a link means, "" for others */
+	enum member_kind kind;
+	uint64_t size; /* in the archive */
+	struct buf held;
+	int is_held, used; /* used: a layer that the manifest names */
+	char diff_id[REFERENCE_ID_MAX];
+	uint64_t plain_size; /* what diff_id is the digest of */
+};
+
+struct image {
+	struct filter filter;
+	struct image_ask ask;
+	struct image_facts *facts;
+	struct tar_reader *tar;
+	uint64_t taken; /* bytes of the archive so far */
+
+	size_t member_count;
+	struct member **members; /* in the order they came */
+	void *by_name;           /* tsearch(3) */
+	size_t held_bytes;
+
+	struct member *now; /* the member whose data comes */
+	int action;         /* what is done with it */
+	struct hash *diff;
+	struct filter *inflate;
+	uint64_t inflated; /* by all layers */
+	struct buf raw, plain;
+
+	struct buf ready; /* output that waits for room */
+	int boundary, at_layer_end, ended;
+};
+
+/* Adds what the entry names; refuses what no image tarball has, and what came before. NULL with e. */
+struct member *member_add(struct image *m, const struct tar_entry *t, struct err *e);
+struct member *member_find(const struct image *m, const char *name);
+void members_free(struct image *m);
+
+/* Bytes of metadata; 0, or -1 when they would pass the caps. */
+int member_hold(struct image *m, struct member *k, const void *bytes, size_t len, struct err *e);
+/* The held bytes as JSON; a new reference. */
+json_t *member_json(struct member *k, const char *rule, struct err *e);
+
+/* SAVE: the JSON of that member with the task's names; NULL: nothing is left, the member is not written. */
+json_t *image_rewrite(enum member_kind kind, json_t *given, const char *ns);
+
+/* EXPORT, LOAD: the archive has ended. Checks it all, fills facts and writes the metadata to m->ready. */
+int image_commit(struct image *m, struct err *e);
+
+/* A plain file in the one canonical form: header, bytes, padding. */
+int image_put(struct buf *out, const char *name, const void *bytes, size_t len, struct err *e);
+int image_put_head(struct buf *out, const char *name, uint64_t size, struct err *e);
+
+#endif
