@@ -23,7 +23,7 @@ enum route {
 	ROUTE_DENY = 0,
 	ROUTE_PING,
 	ROUTE_VERSION,
-	ROUTE_INFO,              /* answered here */
+	ROUTE_INFO, /* answered here */
 	ROUTE_BUILD,
 	ROUTE_IMAGE_LIST,
 	ROUTE_IMAGE_INSPECT,
@@ -39,6 +39,9 @@ enum route {
 	ROUTE_COUNT
 };
 
+/* Loaded images are dind.invalid/image/<32 hex>:latest: the namespace of no task. */
+#define CALL_NS_IMAGE "image"
+
 /* Rows of the parameter table, in policy/param.h; PARAM_NAME is the {name} in the path. */
 enum param;
 
@@ -50,10 +53,10 @@ struct call_value {
 
 struct call {
 	uint16_t route;
-	uint16_t api; /* NN of the /v1.NN prefix to print */
+	uint16_t api; /* NN of the /v1.NN prefix to print; 0 = no prefix (ping and version only) */
 	uint16_t count;
 	uint16_t pad;
-	char ns[24]; /* namespace of the task that asks; "" for our own calls that have none */
+	char ns[24]; /* namespace of the task that asks; CALL_NS_IMAGE for loaded images; else "" */
 	uint32_t text_len;
 	struct call_value values[CALL_VALUES_MAX];
 	char text[CALL_TEXT_MAX];
@@ -81,7 +84,8 @@ const char *call_next(const struct call *c, enum param param, const char *after)
  */
 int call_check(const struct call *c, const struct policy *p, struct err *e);
 
-/* Appends the request head. The body that follows is chunked for BUILD and IMAGE_LOAD, none otherwise. */
+/* Appends the request head of a call that passed call_check(). The body that follows is chunked for BUILD and
+ * IMAGE_LOAD, none otherwise. */
 void call_print(const struct call *c, struct buf *out);
 
 #endif

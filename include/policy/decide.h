@@ -15,7 +15,8 @@
  */
 enum {
 	DECISION_CALLS_MAX = 64, /* engine calls of one request: only a removal makes more than one */
-	DECISION_BODY_SMALL = 64 * 1024, /* a request body that the route does not need: read and dropped up to this */
+	DECISION_BODY_SMALL =
+	    64 * 1024, /* a request body that the route does not need: read and dropped up to this */
 };
 
 enum body_use {
@@ -25,7 +26,8 @@ enum body_use {
 };
 
 enum answer_kind {
-	ANSWER_PLAIN = 0, /* status and a small body as they are (ping: head fields rewritten by the session) */
+	ANSWER_PLAIN =
+	    0, /* status and a small body as they are (ping: head fields rewritten by the session) */
 	ANSWER_PING,
 	ANSWER_VERSION,
 	ANSWER_INSPECT,
@@ -43,7 +45,8 @@ struct decision {
 	const char *rule; /* static, never NULL */
 	int status;       /* of a DENY or ANSWER */
 	char reason[512]; /* DENY: what was wrong, what is expected */
-	char *answer;     /* ANSWER: JSON body, heap, or NULL for none */
+	int plain;    /* DENY: the reason is the engine's own words; the client reads it without the rule */
+	char *answer; /* ANSWER: JSON body, heap, or NULL for none */
 	enum body_use body;
 	enum answer_kind kind;
 	unsigned api; /* NN that will be spoken to the engine */
@@ -54,8 +57,13 @@ struct decision {
 	int quiet;
 	size_t name_count;
 	char **names; /* build and tag: canonical names to record on success; remove: names that go; heap */
-	char id[REFERENCE_ID_MAX]; /* tag, remove: the image concerned, "" when not known before */
-	int forget;   /* remove: the image itself is forgotten when the engine agrees */
+	char id[REFERENCE_ID_MAX]; /* tag, remove: the image concerned */
+	/*
+	 * remove: the image itself is forgotten, too: at once when verdict is ANSWER, else when the engine's
+	 * answer has {"Deleted": id}. An image that stays, because another was built from it, stays owned:
+	 * the end of the task tries again.
+	 */
+	int forget;
 	char *filters; /* list: the task's filters, evaluated on the answer; heap or NULL */
 };
 
@@ -69,8 +77,8 @@ void decide(const struct policy *p, const struct owned *o, const struct http_hea
 void decision_done(struct decision *d);
 
 /*
- * resolve() of struct dockerfile_ask: scratch is the reader's; an own name or id maps into the namespace, a base image
- * must match a pattern; otherwise 403 "base-image". arg is a struct base_ask.
+ * resolve() of struct dockerfile_ask: scratch is the reader's; an own name or id maps into the namespace, a
+ * base image must match a pattern; otherwise 403 "base-image". arg is a struct base_ask.
  */
 struct base_ask {
 	const struct policy *policy;
@@ -79,7 +87,8 @@ struct base_ask {
 
 int base_resolve(void *arg, const char *word, char mapped[REFERENCE_MAX], int *own, struct err *e);
 
-/* The calls that remove one image of a task and all its names; appended to calls (room for max); returns their number. */
+/* The calls that remove one image of a task and all its names; appended to calls (room for max); returns
+ * their number. */
 size_t plan_removal(const struct owned *o, const struct owned_image *image, const struct policy *p,
     struct call **calls, size_t max);
 

@@ -58,7 +58,8 @@ enum param {
 	PARAM_DIGESTS,
 	PARAM_SHARED_SIZE,
 	PARAM_MANIFESTS,
-	PARAM_FILTER, /* before API 1.41 */
+	PARAM_FILTER,   /* before API 1.41 */
+	PARAM_ONLY_IDS, /* docker-py; the engine has forgotten it */
 	/* remove */
 	PARAM_NOPRUNE,
 	/* load */
@@ -68,16 +69,24 @@ enum param {
 	PARAM_COUNT
 };
 
-/* How a value is read and printed. */
+/*
+ * How a value is read and printed. Reading gives the one text that is sent, or "" for the engine's
+ * default, which is never sent; what has been read reads to itself.
+ */
 enum param_kind {
 	KIND_BOOL = 1,  /* the engine's reading: "", 0, false, no, none are false (any case) */
-	KIND_INT,       /* 0 | [1-9][0-9]*, and -1 where the engine gives it a meaning */
-	KIND_TEXT,      /* printable text, capped */
+	KIND_INT,       /* 0 | [1-9][0-9]* */
+	KIND_TEXT,      /* text without control characters, capped */
 	KIND_NAME,      /* own name, mapped, or own id */
 	KIND_NEW_NAME,  /* a name that the task gives: mapped, tag explicit */
 	KIND_JSON_MAP,  /* object of strings (buildargs: or null) */
-	KIND_JSON_LIST, /* array of strings, or of objects */
+	KIND_JSON_LIST, /* array of strings */
 	KIND_PATH,      /* relative path in the context */
+	KIND_WORD,      /* letters, digits, '_', '.', '-' */
+	KIND_CPUS,      /* list of numbers and ranges: 0-3,7 */
+	KIND_HOST,      /* name:address */
+	KIND_ULIMITS,   /* array of {"Name", "Soft", "Hard"} */
+	KIND_REGISTRY,  /* base64url of {"host": {"username", "password", ...}} */
 };
 
 enum param_action {
@@ -85,26 +94,29 @@ enum param_action {
 	ACTION_ALLOW,    /* printed anew as it was read */
 	ACTION_CAP,      /* allowed up to the policy's value */
 	ACTION_FORCE,    /* the task's value is read (a wrong one is refused), ours is sent */
-	ACTION_REWRITE,  /* mapped into the namespace, or read here and not sent */
+	ACTION_REWRITE,  /* mapped into the namespace */
 	ACTION_IGNORE,   /* harmless: read, dropped */
+	ACTION_LOCAL,    /* meant for us: read here, not sent */
 };
 
 struct param_row {
 	enum param id;
-	const char *key; /* as in the query */
+	const char *key; /* as in the query; header values: the header's name */
 	enum route route;
 	enum param_kind kind;
 	enum param_action action;
-	int repeat;            /* may stand more than once */
-	size_t max;            /* bytes of a value, or the largest number of a KIND_INT */
-	unsigned since;        /* NN of the API that brought it, for docs */
-	const char *rule;      /* rule name of refusals, "build-network" */
-	const char *why;       /* one sentence, for docs and refusals */
+	int repeat;          /* may stand more than once */
+	size_t max;          /* bytes of a value, or the largest number of a KIND_INT */
+	unsigned since;      /* NN of the API that brought it, for docs */
+	const char *rule;    /* rule name of refusals, "build-network" */
+	const char *neutral; /* a word that means the engine's default, or NULL */
+	const char *forced;  /* what is always sent, or NULL */
+	const char *why;     /* one sentence, for docs and refusals */
 };
 
 const struct param_row *param_rows(size_t *count);
 
-/* The row of a query key on a route, or NULL. */
+/* The row of a query key on a route, or NULL: PARAM_NAME and header values have none. */
 const struct param_row *param_by_key(enum route route, const char *key);
 const struct param_row *param_by_id(enum route route, enum param id);
 

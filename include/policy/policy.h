@@ -20,9 +20,9 @@ struct policy {
 	char **bases; /* patterns, reference_match() */
 	int pull, add_urls, extra_hosts, registry_auth;
 	enum cache_mode cache;
-	char *cgroup_parent; /* "" = the engine's own */
+	char *cgroup_parent;            /* "" = the engine's own */
 	int64_t memory, cpus, shm_size; /* caps; 0 = none (shm_size: never above) */
-	unsigned api_min, api_max;      /* NN of 1.NN */
+	unsigned api_min, api_max;      /* NN of 1.NN; lowered and raised to what the engine speaks */
 	size_t request_names, names, images;
 	int64_t context_bytes, context_entries, image_bytes;
 	size_t public_arg_count;
@@ -32,11 +32,17 @@ struct policy {
 void policy_init(struct policy *p, const struct settings *s);
 
 /*
- * Applies a task's own "policy" object ({"baseImages": [...], "network", "pull", "cache", "addUrls", "extraHosts",
- * "registryAuth", "memory", "cpus"}: the same words as in the settings) over p. Unknown keys and wrong types are
- * -1 with status 400.
+ * Applies a task's own "policy" object ({"baseImages": [...], "network", "pull", "cache", "addUrls",
+ * "extraHosts", "registryAuth", "memory", "cpus"}: the same words as in the settings) over p. Unknown keys
+ * and wrong types are -1 with status 400.
  */
 int policy_override(struct policy *p, const json_t *object, struct err *e);
+
+/*
+ * May builds use this network? "", "none", or the name of a network; never host, container:..., or what
+ * the engine would not read as a name.
+ */
+int policy_network_ok(const char *network);
 
 void policy_copy(struct policy *to, const struct policy *from);
 void policy_done(struct policy *p);

@@ -20,7 +20,8 @@ enum verdict {
 struct route_row {
 	const char *rule;        /* "image-tag": the name in audit and refusals */
 	enum http_method method; /* HTTP_NONE = any */
-	const char *path;        /* "/images/{name}/tag"; {name} is greedy as in the engine; "*" at the end is any rest */
+	const char
+	    *path; /* "/images/{name}/tag"; {name} is greedy as in the engine; "*" at the end is any rest */
 	enum verdict verdict;
 	enum route route;
 	int status;         /* of DENY and ANSWER: 403, 404, ... */
@@ -31,8 +32,8 @@ struct route_row {
 const struct route_row *route_rows(size_t *count);
 
 /*
- * The first row that fits; *name (cap size, decoded path part for {name}) is set for paths with one.
- * NULL when none fits.
+ * The first row that fits; name (of size bytes) gets what stands for {name}, "" when the path has none or it
+ * is too long to be a name. NULL when none fits.
  */
 const struct route_row *route_find(enum http_method method, const char *path, char *name, size_t size);
 
