@@ -1,0 +1,288 @@
+/*
+ * Takes the front's place at the gate's socketpair: whatever bytes are sent, the gate must not issue a
+ * request that the policy does not allow. The engine is a listening socket of ours that records what arrives.
+ */
+#include "io/gate.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/settings.h"
+#include "io/gate_wire.h"
+#include "policy/param.h"
+#include "tap.h"
+
+#define NS "abcdefghijklmnopqrst"
+#define ID "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static int engine, gate;
+static pid_t pid;
+static uint32_t tickets;
+
+static void
+start(void)
+{
+	struct settings s;
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct err e = { 0 };
+
+	settings_init(&s);
+	free(s.engine_socket);
+	s.engine_socket = mem_printf("/tmp/gate-test-%d.sock", (int)getpid());
+	memcpy(at.sun_path, s.engine_socket, strlen(s.engine_socket) + 1);
+	(void)unlink(at.sun_path);
+	engine = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(engine, (struct sockaddr *)&at, sizeof at) < 0 || listen(engine, 16) < 0 ||
+	    gate_fork(&s, &pid, &gate, &e) < 0)
+		abort();
+	settings_done(&s);
+}
+
+static void
+stop(void)
+{
+	struct sockaddr_un at;
+	socklen_t len = sizeof at;
+	int status;
+
+	(void)getsockname(engine, (struct sockaddr *)&at, &len);
+	(void)unlink(at.sun_path);
+	close(gate);
+	(void)waitpid(pid, &status, 0);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the gate ends when the front closes its end");
+	close(engine);
+}
+
+static void
+post(uint32_t kind, const char *ns, const void *tail, size_t len)
+{
+	static char message[GATE_MESSAGE_MAX + 1024];
+	struct gate_ask ask = { .kind = kind, .ticket = ++tickets, .len = (uint32_t)len };
+
+	(void)strncpy(ask.ns, ns, sizeof ask.ns - 1);
+	memcpy(message, &ask, sizeof ask);
+	memcpy(message + sizeof ask, tail, len);
+	if (send(gate, message, sizeof ask + len, 0) < 0)
+		abort();
+}
+
+/* The gate's answer to the last call: 0 = a connection (closed here), else the status of the refusal. */
+static unsigned
+answer(void)
+{
+	struct gate_reply r = { 0 };
+	char control[CMSG_SPACE(sizeof(int))];
+	struct iovec v = { &r, sizeof r };
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control
+	};
+	struct cmsghdr *c;
+	int fd;
+
+	if (recvmsg(gate, &m, 0) != (ssize_t)sizeof r || r.ticket != tickets)
+		return 999;
+	c = CMSG_FIRSTHDR(&m);
+	if (c != NULL) {
+		memcpy(&fd, CMSG_DATA(c), sizeof fd);
+		close(fd);
+	}
+	return c != NULL ? 0 : r.status;
+}
+
+/* What the engine was sent since the last look, or "" when nobody connected. */
+static const char *
+engine_heard(void)
+{
+	static char text[8192];
+	struct pollfd p = { .fd = engine, .events = POLLIN };
+	size_t len = 0;
+	ssize_t n = 1;
+	int fd;
+
+	text[0] = '\0';
+	if (poll(&p, 1, 0) != 1)
+		return text;
+	fd = accept(engine, NULL, NULL);
+	while (n > 0 && len < sizeof text - 1) {
+		n = recv(fd, text + len, sizeof text - 1 - len, 0);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	text[len] = '\0';
+	close(fd);
+	return text;
+}
+
+static struct call c;
+
+static void
+refused(const char *name)
+{
+	unsigned status = answer();
+
+	ok(status >= 400 && status < 500 && engine_heard()[0] == '\0', name);
+}
+
+static void
+send_call(void)
+{
+	post(GATE_CALL, "", &c, call_size(&c));
+}
+
+static void
+honest_calls(void)
+{
+	struct err e = { 0 };
+
+	post(GATE_POLICY, NS, "{}", 2);
+	call_start(&c, ROUTE_IMAGE_INSPECT, NS, 41);
+	(void)call_add(&c, PARAM_NAME, "dind.invalid/" NS "/docker.io/library/app:1", &e);
+	send_call();
+	is_int(answer(), 0, "an own name passes");
+	ok(strncmp(engine_heard(),
+	       "GET /v1.41/images/dind.invalid/" NS "/docker.io/library/app:1/json HTTP/1.1\r\n", 80) == 0,
+	    "and the gate writes the head");
+}
+
+static const struct {
+	const char *name;
+	enum route route;
+	const char *ns;
+	enum param param;
+	const char *value;
+} hostile[] = {
+	{ "a host image", ROUTE_IMAGE_INSPECT, NS, PARAM_NAME, "debian:12" },
+	{ "another task's name", ROUTE_IMAGE_INSPECT, NS, PARAM_NAME,
+	    "dind.invalid/bbbbbbbbbbbbbbbbbbbb/docker.io/library/app:1" },
+	{ "an abbreviated id", ROUTE_IMAGE_INSPECT, NS, PARAM_NAME, "sha256:aaaa" },
+	{ "a name that leaves the path", ROUTE_IMAGE_INSPECT, NS, PARAM_NAME,
+	    "dind.invalid/" NS "/../../containers/json" },
+	{ "a name with a query", ROUTE_IMAGE_INSPECT, NS, PARAM_NAME,
+	    "dind.invalid/" NS "/docker.io/library/app:1?all=1" },
+	{ "a name with a line end", ROUTE_IMAGE_INSPECT, NS, PARAM_NAME,
+	    "dind.invalid/" NS "/a:1 HTTP/1.1\r\nX: y" },
+	{ "removal by id", ROUTE_IMAGE_REMOVE, NS, PARAM_NAME, ID },
+	{ "removal of a host image", ROUTE_IMAGE_REMOVE, NS, PARAM_NAME, "debian:12" },
+	{ "an unknown namespace", ROUTE_IMAGE_INSPECT, "bbbbbbbbbbbbbbbbbbbb", PARAM_NAME,
+	    "dind.invalid/bbbbbbbbbbbbbbbbbbbb/docker.io/library/app:1" },
+	{ "a parameter of another route", ROUTE_IMAGE_INSPECT, NS, PARAM_NETWORKMODE, "host" },
+	{ "a save of a host image", ROUTE_IMAGE_SAVE, NS, PARAM_NAMES, "debian:12" },
+	{ "a base image that no pattern allows", ROUTE_BASE_INSPECT, NS, PARAM_NAME,
+	    "registry.example.com/private:1" },
+	{ "the deny route", ROUTE_DENY, NS, PARAM_NAME, "app" },
+	{ "a route that is answered here", ROUTE_INFO, NS, PARAM_NAME, "app" },
+	{ "a route out of range", (enum route)200, NS, PARAM_NAME, "app" },
+	{ "a build on the host's network", ROUTE_BUILD, NS, PARAM_NETWORKMODE, "host" },
+	{ "a build from a remote context", ROUTE_BUILD, NS, PARAM_REMOTE, "http://example.com/" },
+	{ "a build with a foreign tag", ROUTE_BUILD, NS, PARAM_T, "debian:12" },
+	{ "a build without what is forced", ROUTE_BUILD, NS, PARAM_T,
+	    "dind.invalid/" NS "/docker.io/library/app:1" },
+};
+
+static void
+hostile_calls(void)
+{
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++) {
+		call_start(&c, hostile[i].route, hostile[i].ns, 41);
+		(void)call_add(&c, hostile[i].param, hostile[i].value, &e);
+		send_call();
+		refused(hostile[i].name);
+	}
+}
+
+/* Every single byte of a good call, changed: what passes must still be a call of this namespace. */
+static void
+damaged_calls(void)
+{
+	struct err e = { 0 };
+	size_t len;
+	int foreign = 0, silent = 0;
+
+	call_start(&c, ROUTE_IMAGE_INSPECT, NS, 41);
+	(void)call_add(&c, PARAM_NAME, "dind.invalid/" NS "/docker.io/library/app:1", &e);
+	len = call_size(&c);
+	for (size_t i = 0; i < len; i++) {
+		char bytes[16384];
+		const char *text;
+
+		memcpy(bytes, &c, len);
+		bytes[i] ^= (char)(1 + i * 7 % 255);
+		post(GATE_CALL, "", bytes, len);
+		if (answer() == 999)
+			silent++;
+		text = engine_heard();
+		if (text[0] == '\0')
+			continue;
+		if (strncmp(text, "GET /v1.", 8) != 0)
+			foreign++;
+		if (strstr(text, "/images/") != NULL && strstr(text, "dind.invalid/" NS "/") == NULL)
+			foreign++;
+	}
+	is_int(silent, 0, "every damaged call is answered");
+	is_int(foreign, 0, "no damaged call reaches another image or route");
+}
+
+static void
+garbage(void)
+{
+	char bytes[2048];
+
+	srand(7);
+	for (int i = 0; i < 2000; i++) {
+		size_t len = (size_t)rand() % sizeof bytes;
+
+		for (size_t k = 0; k < len; k++)
+			bytes[k] = (char)rand();
+		post(GATE_CALL, "", bytes, len);
+		if (answer() < 400)
+			break;
+	}
+	ok(engine_heard()[0] == '\0', "no garbage reaches the engine");
+	if (send(gate, bytes, 3, 0) < 0) /* shorter than a message's head */
+		abort();
+	call_start(&c, ROUTE_PING, "", 0);
+	send_call();
+	is_int(answer(), 0, "and the gate still serves");
+	ok(strstr(engine_heard(), " /_ping HTTP/1.1\r\n") != NULL, "a ping");
+}
+
+static void
+policies(void)
+{
+	struct err e = { 0 };
+
+	post(GATE_POLICY, NS, "{\"network\":\"host\"}", 18);
+	call_start(&c, ROUTE_IMAGE_INSPECT, NS, 41);
+	(void)call_add(&c, PARAM_NAME, "dind.invalid/" NS "/docker.io/library/app:1", &e);
+	send_call();
+	refused("a policy that no worker may give leaves the namespace unknown");
+	post(GATE_POLICY, NS, "{}", 2);
+	send_call();
+	is_int(answer(), 0, "with a good one it is known again");
+	(void)engine_heard();
+	post(GATE_POLICY, NS, "", 0);
+	send_call();
+	refused("a forgotten namespace is unknown");
+}
+
+int
+main(void)
+{
+	start();
+	honest_calls();
+	hostile_calls();
+	damaged_calls();
+	garbage();
+	policies();
+	stop();
+	return tap_end();
+}
