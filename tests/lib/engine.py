@@ -305,11 +305,7 @@ def _debian():
     def make(path):
         # not below a directory that may be mounted nodev: debootstrap makes device nodes
         with tempfile.TemporaryDirectory(prefix="dind-debootstrap.") as root:
-            words = ["debootstrap", "--variant=minbase", "bookworm", root, _mirror()]
-            print("    debootstrap: making debian:12 from Debian's packages (once, about half a minute)", file=sys.stderr)
-            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            if done.returncode != 0:
-                raise EngineError("debootstrap: " + done.stdout[-1500:])
+            _debootstrap(["debootstrap", "--variant=minbase", "bookworm", root, _mirror()])
             shutil.rmtree(os.path.join(root, "var/cache/apt/archives"), ignore_errors=True)
             shutil.rmtree(os.path.join(root, "var/lib/apt/lists"), ignore_errors=True)
             os.makedirs(os.path.join(root, "var/cache/apt/archives/partial"))
@@ -317,6 +313,23 @@ def _debian():
             _tar(root, path, "--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*")
 
     return _cached("debian-12.tar", make), ['CMD ["bash"]', "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+
+
+def _debootstrap(words):
+    """Runs it and shows how far it is: it takes about half a minute."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    live, steps, last, shown = sys.stderr.isatty(), 0, [], 0.0
+    for line in process.stdout:
+        steps, last = steps + 1, (last + [line])[-20:]
+        if time.monotonic() - shown > (0.1 if live else 10):
+            shown = time.monotonic()
+            text = "    debootstrap makes debian:12, step %d: %s" % (steps, line.strip()[:60])
+            sys.stderr.write("\r\033[K" + text if live else text + "\n")
+            sys.stderr.flush()
+    if live:
+        sys.stderr.write("\r\033[K")
+    if process.wait() != 0:
+        raise EngineError("debootstrap: " + "".join(last))
 
 
 def _tar(root, path, *more):
