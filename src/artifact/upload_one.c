@@ -1,0 +1,257 @@
+/* One artifact on its way: read its record, put it, then say how it ended. */
+
+#include <errno.h>
+#include <event2/util.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stamp.h"
+#include "upload_private.h"
+
+static void on_pause_over(evutil_socket_t fd, short what, void *arg);
+
+struct upload *
+upload_new(struct uploader *u, const char *id)
+{
+	struct upload *x = mem_new(sizeof *x);
+
+	x->home = u;
+	memcpy(x->id, id, SPOOL_ID_MAX - 1);
+	x->data = spool_path(u->root, SPOOL_UPLOADING, id, "data");
+	x->pause = evtimer_new(u->base, on_pause_over, x);
+	if (x->pause == NULL)
+		abort();
+	return x;
+}
+
+static void
+stop(struct upload *x)
+{
+	if (x->job != NULL)
+		store_cancel(x->home->store, x->job);
+	x->job = NULL;
+	spool_record_done(&x->record);
+}
+
+void
+upload_free(struct upload *x)
+{
+	stop(x);
+	event_free(x->pause);
+	free(x->data);
+	free(x);
+}
+
+static void
+on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct upload *x = arg;
+
+	(void)fd;
+	(void)what;
+	x->state = UPLOAD_QUEUED;
+	uploader_fill(x->home);
+}
+
+/* Full jitter: many artifacts that failed together do not come back together. */
+static int64_t
+next_pause(const struct upload *x)
+{
+	const struct upload_pace *p = &x->home->pace;
+	int64_t most = p->pause_first;
+	uint32_t dice;
+
+	for (unsigned i = 1; i < x->tries && most < p->pause_most; i++)
+		most *= 2;
+	if (most > p->pause_most)
+		most = p->pause_most;
+	evutil_secure_rng_get_bytes(&dice, sizeof dice);
+	return 1 + (int64_t)dice % most;
+}
+
+static void
+say(const struct upload *x, enum spool_state end, const char *text)
+{
+	const struct spool_record *r = &x->record;
+	char name[256];
+
+	(void)log_quote(
+	    r->name != NULL ? r->name : "", r->name != NULL ? strlen(r->name) : 0, name, sizeof name);
+	if (end == SPOOL_DONE)
+		log_info("upload",
+		    "artifact=%s name=\"%s\" task=%s/%u size=%llu tries=%u ms=%lld: stored as %s", x->id,
+		    name, r->task_id, r->run_id, (unsigned long long)r->size, x->tries + 1,
+		    (long long)(stamp_now() - x->started), text);
+	else if (end == SPOOL_FAILED)
+		log_error("upload", "artifact=%s name=\"%s\" tries=%u: failed: %s", x->id, name, x->tries + 1,
+		    text);
+	else
+		log_warn("upload", "artifact=%s name=\"%s\" try=%u of %u: %s", x->id, name, x->tries + 1,
+		    x->home->pace.tries, text);
+}
+
+static json_t *
+make_result(const struct upload *x, enum spool_state end, const json_t *where, const char *why)
+{
+	json_t *v = json_pack(
+	    "{s:s, s:s*, s:i}", "state", spool_state_name(end), "error", why, "tries", (int)x->tries + 1);
+	char from[STAMP_MAX], to[STAMP_MAX];
+
+	stamp_print(x->started, from);
+	stamp_print(stamp_now(), to);
+	json_object_set_new(v, "started", json_string(from));
+	json_object_set_new(v, "ended", json_string(to));
+	if (where != NULL)
+		json_object_update(v, (json_t *)(uintptr_t)where);
+	return v;
+}
+
+static void
+unlink_in(const struct upload *x, enum spool_state state, const char *file)
+{
+	char *path = spool_path(x->home->root, state, x->id, file);
+
+	(void)unlink(path);
+	free(path);
+}
+
+static void
+pause_for(struct upload *x, int64_t ms)
+{
+	struct timeval pause = { ms / 1000, ms % 1000 * 1000 };
+
+	stop(x);
+	x->state = UPLOAD_PAUSED;
+	if (evtimer_add(x->pause, &pause) < 0)
+		abort();
+	uploader_fill(x->home);
+}
+
+/* The spool's disk does not take the result: the artifact stays in uploading/, the put is made again. */
+static void
+unsettled(struct upload *x, const char *why)
+{
+	struct uploader *u = x->home;
+
+	log_error("upload", "artifact=%s: cannot say how it ended: %s", x->id, why);
+	if (u->once) {
+		u->failed++;
+		event_base_loopbreak(u->base);
+	}
+	pause_for(x, u->pace.pause_most);
+}
+
+static void
+settled(struct upload *x, enum spool_state end, const char *text)
+{
+	struct uploader *u = x->home;
+
+	unlink_in(x, end, "progress.json");
+	if (end == SPOOL_DONE)
+		unlink_in(x, end, "data"); /* the store has it */
+	say(x, end, text);
+	u->done += end == SPOOL_DONE;
+	u->failed += end == SPOOL_FAILED;
+	uploader_drop(u, x);
+}
+
+/* result.json, then the move: whoever sees done/ or failed/ can read why. x is gone. */
+static void
+settle(struct upload *x, enum spool_state end, const json_t *where, const char *why)
+{
+	struct uploader *u = x->home;
+	json_t *result = make_result(x, end, where, why);
+	struct err e = { 0 };
+	int rc = spool_write_result(u->root, SPOOL_UPLOADING, x->id, result, &e);
+
+	if (rc == 0)
+		rc = spool_move(u->root, x->id, SPOOL_UPLOADING, end, &e);
+	json_decref(result);
+	if (rc < 0)
+		unsettled(x, e.text);
+	else
+		settled(
+		    x, end, end == SPOOL_DONE ? json_str(where, "path", json_str(where, "url", "")) : why);
+}
+
+static void
+try_again(struct upload *x, const char *why)
+{
+	say(x, SPOOL_UPLOADING, why);
+	x->tries++;
+	pause_for(x, next_pause(x));
+}
+
+/* Something is in the way: for good, for now, or the artifact was taken from us because its task was removed.
+ */
+static void
+hinder(struct upload *x, enum store_end how, const struct err *why)
+{
+	char *text;
+
+	if (spool_find(x->home->root, x->id) != SPOOL_UPLOADING) {
+		log_info("upload", "artifact=%s: it was removed from the spool", x->id);
+		uploader_drop(x->home, x);
+		return;
+	}
+	if (how == STORE_AGAIN && x->tries + 1 < x->home->pace.tries) {
+		try_again(x, why->text);
+		return;
+	}
+	if (how == STORE_AGAIN)
+		text = mem_printf("given up after %u tries: %s", x->tries + 1, why->text);
+	else
+		text = mem_str(why->text);
+	settle(x, SPOOL_FAILED, NULL, text);
+	free(text);
+}
+
+static void
+on_end(void *arg, enum store_end how, const json_t *where, const struct err *why)
+{
+	struct upload *x = arg;
+	uint64_t sent = store_sent(x->home->store, x->job);
+
+	x->job = NULL;
+	if (how == STORE_DONE) {
+		settle(x, SPOOL_DONE, where, NULL);
+		return;
+	}
+	if (sent > x->best)
+		x->tries = 0; /* it got further than ever: that is no dead end */
+	x->best = sent > x->best ? sent : x->best;
+	hinder(x, how, why);
+}
+
+void
+upload_start(struct upload *x)
+{
+	struct uploader *u = x->home;
+	struct store_item item = { &x->record, x->data };
+	struct err e = { 0 };
+
+	x->state = UPLOAD_RUNNING;
+	if (x->started == 0)
+		x->started = stamp_now();
+	if (spool_read_record(u->root, SPOOL_UPLOADING, x->id, &x->record, &e) < 0)
+		hinder(x, store_judge(e.code), &e);
+	else
+		x->job = store_put(u->store, &item, on_end, x);
+}
+
+void
+upload_show(struct upload *x)
+{
+	uint64_t sent = x->job != NULL ? store_sent(x->home->store, x->job) : x->shown;
+	struct err ignored;
+
+	if (sent != x->shown &&
+	    spool_write_progress(x->home->root, SPOOL_UPLOADING, x->id, sent, x->record.size, &ignored) == 0)
+		x->shown = sent;
+}

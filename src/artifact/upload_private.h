@@ -1,0 +1,56 @@
+#ifndef ARTIFACT_UPLOAD_PRIVATE_H
+#define ARTIFACT_UPLOAD_PRIVATE_H
+
+#include <event2/event.h>
+
+#include "artifact/store.h"
+#include "artifact/upload.h"
+#include "task/spool.h"
+
+/* What the queue and the single upload share. */
+enum { RUNNING_MAX = 4 }; /* transfers at a time: enough to fill a link, few enough to end soon */
+
+enum upload_state {
+	UPLOAD_QUEUED = 0, /* waits for one of RUNNING_MAX */
+	UPLOAD_RUNNING,
+	UPLOAD_PAUSED, /* until its next try */
+};
+
+struct upload { /* one artifact in uploading/ */
+	struct uploader *home;
+	enum upload_state state;
+	char id[SPOOL_ID_MAX];
+	struct spool_record record; /* while it runs */
+	char *data;
+	struct store_job *job;
+	struct event *pause;
+	unsigned tries;
+	int64_t started; /* ms */
+	uint64_t best;   /* most bytes that a try got through */
+	uint64_t shown;  /* in progress.json */
+	struct upload *next;
+};
+
+struct uploader {
+	struct event_base *base;
+	const struct settings *settings;
+	const char *root; /* of the spool */
+	struct store *store;
+	struct upload_pace pace;
+	int once, closing;
+	int lock, notify;
+	struct event *watch, *poll, *progress, *sweep, *fill;
+	struct upload *first;
+	unsigned done, failed;
+};
+
+struct upload *upload_new(struct uploader *u, const char *id);
+void upload_free(struct upload *x); /* cancels what runs */
+void upload_start(struct upload *x);
+void upload_show(struct upload *x); /* progress.json, when there is progress */
+
+/* Of the queue: the upload is over (freed by this), or the number that run has changed. */
+void uploader_drop(struct uploader *u, struct upload *x);
+void uploader_fill(struct uploader *u);
+
+#endif

@@ -1,0 +1,192 @@
+/* dind-uploader: takes sealed artifacts from the spool to the artifact store. */
+
+#include <event2/event.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "artifact/store.h"
+#include "artifact/upload.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "base/version.h"
+
+#define DEFAULT_CONFIG "/etc/dind-proxy/config.json"
+
+struct program {
+	struct settings settings;
+	struct event_base *base;
+	struct store *store;
+	struct uploader *uploader;
+	struct event *term, *interrupt;
+	const char *config;
+	int once;
+};
+
+static void
+print_help(void)
+{
+	struct buf rows = { 0 };
+
+	settings_help(&rows);
+	printf("Usage: dind-uploader [--config FILE] [--once]\n\n"
+	       "Takes sealed artifacts from the spool to the artifact store. Stops on SIGTERM; what is under "
+	       "way\n"
+	       "goes on at the next start.\n\n"
+	       "  --config FILE  settings (default %s)\n"
+	       "  --once         take what is there, then end: status 1 when anything failed\n"
+	       "  --version      print the version\n"
+	       "  --help         this text\n\nSettings:\n%s",
+	    DEFAULT_CONFIG, buf_text(&rows));
+	buf_done(&rows);
+}
+
+static void
+read_arguments(struct program *p, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "once", no_argument, NULL, 'o' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int c;
+
+	p->config = DEFAULT_CONFIG;
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'c') {
+			p->config = optarg;
+		} else if (c == 'o') {
+			p->once = 1;
+		} else if (c == 'h') {
+			print_help();
+			exit(0);
+		} else if (c == 'v') {
+			printf("dind-uploader %s\n", DIND_VERSION);
+			exit(0);
+		} else {
+			exit(2);
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "dind-uploader: unexpected argument '%s'; see --help\n", argv[optind]);
+		exit(2);
+	}
+}
+
+static enum log_level
+level_of(const char *word)
+{
+	static const char *const words[] = { "error", "warn", "info", "debug" };
+	size_t i = 0;
+
+	while (i < 3 && strcmp(words[i], word) != 0)
+		i++;
+	return (enum log_level)i;
+}
+
+/* No core dumps: credentials of stores are in this process. */
+static void
+limit_self(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)umask(077);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+on_signal(evutil_socket_t number, short what, void *arg)
+{
+	const struct program *p = arg;
+
+	(void)what;
+	log_info("uploader", "%s: stopping", strsignal((int)number));
+	event_base_loopbreak(p->base);
+}
+
+static void
+watch_signals(struct program *p)
+{
+	p->term = evsignal_new(p->base, SIGTERM, on_signal, p);
+	p->interrupt = evsignal_new(p->base, SIGINT, on_signal, p);
+	if (p->term == NULL || p->interrupt == NULL || evsignal_add(p->term, NULL) < 0 ||
+	    evsignal_add(p->interrupt, NULL) < 0)
+		abort();
+}
+
+static int
+open_all(struct program *p, struct err *e)
+{
+	p->base = event_base_new();
+	if (p->base == NULL)
+		abort(); /* no epoll: nothing can work */
+	watch_signals(p);
+	p->store = store_open(p->base, &p->settings, e);
+	if (p->store != NULL)
+		p->uploader = uploader_new(p->base, &p->settings, p->store, &upload_pace, p->once, e);
+	return p->uploader == NULL ? -1 : 0;
+}
+
+static void
+close_all(struct program *p)
+{
+	uploader_free(p->uploader);
+	store_free(p->store);
+	if (p->term != NULL)
+		event_free(p->term);
+	if (p->interrupt != NULL)
+		event_free(p->interrupt);
+	if (p->base != NULL)
+		event_base_free(p->base);
+	settings_done(&p->settings);
+}
+
+static int
+run(struct program *p)
+{
+	struct buf store = { 0 };
+
+	store_describe(p->store, &store);
+	log_info("uploader", "ready: spool %s, store %s", p->settings.spool_dir, buf_text(&store));
+	buf_done(&store);
+	event_base_dispatch(p->base);
+	log_info(
+	    "uploader", "ended: done=%u failed=%u", uploader_done(p->uploader), uploader_failed(p->uploader));
+	return p->once && uploader_failed(p->uploader) > 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct program p = { 0 };
+	struct err e = { 0 };
+	int rc;
+
+	read_arguments(&p, argc, argv);
+	log_setup("dind-uploader", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
+	if (settings_load(&p.settings, p.config, &e) < 0) {
+		log_error("uploader", "%s", e.text);
+		settings_done(&p.settings);
+		return 2;
+	}
+	log_setup("dind-uploader", level_of(p.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
+	limit_self();
+	rc = open_all(&p, &e);
+	if (rc < 0)
+		log_error("uploader", "cannot start: %s", e.text);
+	rc = rc < 0 ? 1 : run(&p);
+	close_all(&p);
+	return rc;
+}
