@@ -1,0 +1,98 @@
+/*
+ * dind-image: one image from the engine to the spool (export) or from the store to the engine (load), as a
+ * process of its own. image/export.h has the contract with its parent.
+ */
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "image/event.h"
+#include "image/export.h"
+#include "image/load.h"
+
+enum { ENGINE_FD = 3, JOB_MAX = 256 * 1024 };
+
+static const struct {
+	const char *verb;
+	int (*run)(const json_t *job, int engine_fd, struct err *e);
+} verbs[] = {
+	{ "export", image_export },
+	{ "load", image_load },
+};
+
+static int
+usage(FILE *to)
+{
+	fputs("usage: dind-image export|load\n"
+	      "\n"
+	      "Started by dind-proxyd, one process for one image: the job is JSON on standard\n"
+	      "input, descriptor 3 is a connection to the engine, events are JSON lines on\n"
+	      "standard output.\n",
+	    to);
+	return to == stdout ? 0 : 2;
+}
+
+static json_t *
+read_job(struct err *e)
+{
+	struct buf b = { 0 };
+	json_t *job = NULL;
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, buf_reserve(&b, 4096), 4096)) > 0 && buf_len(&b) <= JOB_MAX)
+		buf_commit(&b, (size_t)n);
+	if (n != 0)
+		err_refuse(e, 400, "image-job", "the job on standard input cannot be read");
+	else if ((job = json_parse(buf_text(&b), buf_len(&b), e)) == NULL)
+		err_wrap(e, "the job on standard input");
+	buf_done(&b);
+	return job;
+}
+
+/* It opens what tasks made: no core files with their bytes, no new rights by whatever it might be made to
+ * run.
+ */
+static void
+confine(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void)umask(077);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static int
+run(int (*verb)(const json_t *, int, struct err *))
+{
+	struct err e = { 0 };
+	json_t *job = read_job(&e);
+	int rc = job == NULL ? -1 : verb(job, ENGINE_FD, &e);
+
+	if (rc < 0)
+		event_error(&e);
+	json_decref(job);
+	return rc < 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	log_setup("dind-image", LOG_LEVEL_INFO, 0);
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return usage(stdout);
+	confine();
+	for (size_t i = 0; argc == 2 && i < sizeof verbs / sizeof verbs[0]; i++)
+		if (strcmp(verbs[i].verb, argv[1]) == 0)
+			return run(verbs[i].run);
+	return usage(stderr);
+}
