@@ -75,8 +75,8 @@ def slow_reader(rig):
     e = rig.engine.expect("GET", "/images/get")
     tar = context(big=b"x" * (64 * MIB))
     e.send(chunked_answer(tar, kind="application/x-tar"))
-    until(lambda: not e.out.empty() or e.quiet(0.3), "the engine's stream is held up")
-    ok(e.quiet(0.3), "the engine's connection is held, not closed")
+    until(e.held_up, "the engine's stream is held up")
+    ok(not e.broken, "the engine's connection is held, not closed")
     grown = rig.proxy.memory("VmHWM") - before
     ok(grown < 8 * MIB, "memory grew by %d KiB while 64 MiB waited" % (grown >> 10))
     rig.alive()
@@ -89,7 +89,8 @@ def slow_engine(rig):
     before = rig.proxy.memory()
     c = rig.ask("POST", UP, body=context(big=b"\0" * (64 * MIB)))
     rig.engine.expect("POST", "/build")
-    ok(c.quiet(0.3), "the client is held up, not refused")
+    until(c.held_up, "the client is held up")
+    ok(c.quiet(0), "the client is not refused")
     grown = rig.proxy.memory("VmHWM") - before
     ok(grown < 8 * MIB, "memory grew by %d KiB while 64 MiB waited" % (grown >> 10))
     rig.alive()

@@ -140,8 +140,18 @@ class Wire:
     def _taken(self):
         """Waits until the peer has read what was sent; not for long: it may have no reason to read now."""
         end = time.monotonic() + 0.02
-        while struct.unpack("i", fcntl.ioctl(self.s, termios.TIOCOUTQ, b"\0\0\0\0"))[0] and time.monotonic() < end:
+        while self._unread() and time.monotonic() < end:
             os.sched_yield()
+
+    def _unread(self):
+        """What the peer has not read yet, in the kernel's measure."""
+        return struct.unpack("i", fcntl.ioctl(self.s, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+
+    def held_up(self, seconds=0.3):
+        """The peer takes nothing for a while, though there is something."""
+        before = self._unread()
+        time.sleep(seconds)  # an absence has no event
+        return before > 0 and self._unread() == before
 
     # --- in
 
