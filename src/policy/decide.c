@@ -1,0 +1,295 @@
+#include "policy/decide.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "check.h"
+#include "judge.h"
+#include "show.h"
+#include "value.h"
+
+enum {
+	API_DEFAULT = 41, /* a path without a version: what Debian 12's engine speaks, and all later ones */
+	API_OLDEST =
+	    12, /* clients that pin less (skopeo: 22) do not exist; answers below 24 equal those of 24 */
+};
+
+/* What becomes of each route that is allowed. */
+static const struct {
+	int (*judge)(struct judge *j, struct err *e);
+	enum answer_kind kind;
+	enum body_use body;
+} routes[ROUTE_COUNT] = {
+	[ROUTE_PING] = { NULL, ANSWER_PING, BODY_REFUSED },
+	[ROUTE_VERSION] = { NULL, ANSWER_VERSION, BODY_REFUSED },
+	[ROUTE_BUILD] = { judge_build, ANSWER_OUTPUT, BODY_CONTEXT },
+	[ROUTE_IMAGE_LIST] = { judge_list, ANSWER_LIST, BODY_REFUSED },
+	[ROUTE_IMAGE_INSPECT] = { judge_named, ANSWER_INSPECT, BODY_REFUSED },
+	[ROUTE_IMAGE_HISTORY] = { judge_named, ANSWER_HISTORY, BODY_REFUSED },
+	[ROUTE_IMAGE_TAG] = { judge_tag, ANSWER_TAG, BODY_DROPPED },
+	[ROUTE_IMAGE_REMOVE] = { judge_remove, ANSWER_REMOVE, BODY_REFUSED },
+	[ROUTE_IMAGE_SAVE] = { judge_save, ANSWER_SAVE, BODY_REFUSED },
+};
+
+/* The version that is spoken: an older client gets the oldest that all engines speak. */
+static int
+choose_api(const struct policy *p, unsigned asked, unsigned *api, struct err *e)
+{
+	unsigned want = asked != 0 ? asked : API_DEFAULT;
+
+	if (asked != 0 && asked < API_OLDEST)
+		return err_refuse(e, 400, "api-version",
+		    "client version 1.%u is too old. Minimum supported API version is 1.%d, please upgrade "
+		    "your "
+		    "client to a newer version",
+		    asked, API_OLDEST);
+	if (asked > p->api_max)
+		return err_refuse(e, 400, "api-version",
+		    "client version 1.%u is too new. Maximum supported API version is 1.%u", asked,
+		    p->api_max);
+	if (want > p->api_max)
+		want = p->api_max;
+	*api = want < p->api_min ? p->api_min : want;
+	return 0;
+}
+
+static int
+check_body(const struct judge *j, enum body_use use, struct err *e)
+{
+	const struct http_head *h = j->head;
+
+	if (h->upgrade)
+		return err_refuse(
+		    e, 400, "upgrade", "Upgrade: this route is plain HTTP/1.1, nothing is upgraded here");
+	if (use == BODY_REFUSED && (h->framing == HTTP_BODY_CHUNKED || h->length > 0))
+		return err_refuse(e, 400, "body",
+		    "a %s request has no body: Content-Length must be 0 or absent", h->method_name);
+	return 0;
+}
+
+/* Every key has a row, and stands once unless its row says otherwise. */
+static int
+check_keys(const struct judge *j, struct err *e)
+{
+	for (size_t i = 0; i < j->target->count; i++) {
+		const char *key = j->target->query[i].key;
+		const struct param_row *row = param_by_key(j->d->route, key);
+
+		if (row == NULL)
+			return err_refuse(e, 400, "query-unknown",
+			    "parameter '%s' is not known to this route, so it is refused", show(key).text);
+		if (!row->repeat && target_times(j->target, key) > 1)
+			return err_refuse(e, 400, "query-duplicate",
+			    "%s: stands more than once, and which one counts is not clear", key);
+	}
+	return 0;
+}
+
+static int
+judge_value(struct judge *j, const struct param_row *row, const char *value, struct err *e)
+{
+	if (value[0] == '\0')
+		return 0;
+	switch (row->action) {
+	case ACTION_DENY:
+		return check_refuse(row, e);
+	case ACTION_ALLOW:
+	case ACTION_CAP:
+		if (check_value(row, value, j->policy, e) < 0)
+			return -1;
+		return call_add(j->call, row->id, value, e);
+	case ACTION_FORCE:
+	case ACTION_REWRITE:
+	case ACTION_LOCAL:
+		if (j->value[row->id] == NULL)
+			j->value[row->id] = mem_str(value);
+		return 0;
+	case ACTION_IGNORE:
+		return 0;
+	}
+	return check_refuse(row, e);
+}
+
+static int
+judge_row(struct judge *j, const struct param_row *row, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < j->target->count && rc == 0; i++) {
+		struct buf value = { 0 };
+
+		if (strcmp(j->target->query[i].key, row->key) != 0)
+			continue;
+		rc = value_read(row, j->target->query[i].value, &value, e);
+		if (rc == 0)
+			rc = judge_value(j, row, buf_text(&value), e);
+		buf_done(&value);
+	}
+	return rc;
+}
+
+static int
+judge_query(struct judge *j, struct err *e)
+{
+	size_t count;
+	const struct param_row *rows = param_rows(&count);
+
+	if (check_keys(j, e) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].route == j->d->route && rows[i].id != PARAM_REGISTRY_CONFIG &&
+		    judge_row(j, &rows[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+/* What goes to the engine. */
+static int
+judge_call(struct judge *j, struct err *e)
+{
+	struct decision *d = j->d;
+
+	if (check_body(j, routes[d->route].body, e) < 0 ||
+	    choose_api(j->policy, j->target->api, &d->api, e) < 0)
+		return -1;
+	d->calls[0] = j->call = mem_new(sizeof(*j->call));
+	d->call_count = 1;
+	call_start(j->call, d->route, j->owned->ns, d->api);
+	if (judge_query(j, e) < 0)
+		return -1;
+	return routes[d->route].judge != NULL ? routes[d->route].judge(j, e) : 0;
+}
+
+/* What is answered here: nothing is forwarded, so its query does not matter. */
+static int
+judge_answer(struct judge *j, const struct route_row *row, struct err *e)
+{
+	char *message = NULL;
+	json_t *body;
+
+	if (check_body(j, BODY_REFUSED, e) < 0 || choose_api(j->policy, j->target->api, &j->d->api, e) < 0)
+		return -1;
+	j->d->status = row->status;
+	if (row->route == ROUTE_INFO) {
+		j->d->answer = info_text(j->owned);
+		return 0;
+	}
+	message = row->route == ROUTE_NETWORK_INSPECT ? mem_printf("network %s not found", j->name)
+	                                              : mem_printf("No such container: %s", j->name);
+	body = json_pack("{s:s}", "message", message);
+	j->d->answer = body != NULL ? json_text(body, 0) : NULL;
+	json_decref(body);
+	free(message);
+	return 0;
+}
+
+static int
+judge_row_of_route(struct judge *j, const struct route_row *row, struct err *e)
+{
+	struct decision *d = j->d;
+
+	if (row == NULL)
+		return err_refuse(e, 403, "default-deny",
+		    "%s %s is not available on this socket: it builds, tags, saves, lists and removes the "
+		    "task's "
+		    "own images",
+		    show(j->head->method_name).text, show(j->target->path).text);
+	d->rule = row->rule;
+	d->route = row->route;
+	if (row->verdict == VERDICT_DENY)
+		return err_refuse(e, row->status, row->rule, "%s", row->reason);
+	if (strchr(row->path, '{') != NULL && j->name[0] == '\0')
+		return err_refuse(e, 400, "reference", "the image name in the path is too long");
+	d->kind = routes[d->route].kind;
+	if (row->verdict == VERDICT_ANSWER ? judge_answer(j, row, e) : judge_call(j, e))
+		return -1;
+	d->body = routes[d->route].body;
+	if (d->verdict == VERDICT_DENY) /* a removal may have decided to answer */
+		d->verdict = row->verdict;
+	return 0;
+}
+
+static void
+drop_calls(struct decision *d)
+{
+	for (size_t i = 0; i < d->call_count; i++) {
+		mem_wipe(d->calls[i]->text, d->calls[i]->text_len); /* registry credentials, build-args */
+		free(d->calls[i]);
+		d->calls[i] = NULL;
+	}
+	d->call_count = 0;
+}
+
+/* 404 and 409 repeat the engine's own words: clients and people know them. */
+static void
+deny(struct decision *d, const struct err *e)
+{
+	d->verdict = VERDICT_DENY;
+	d->rule = e->rule != NULL ? e->rule : "default-deny";
+	d->status = e->status != 0 ? e->status : 403;
+	d->plain = d->status == 404 || d->status == 409 || strcmp(d->rule, "api-version") == 0;
+	d->body = BODY_REFUSED;
+	d->forget = 0;
+	snprintf(d->reason, sizeof(d->reason), "%s", e->text);
+	drop_calls(d);
+}
+
+void
+decide(const struct policy *p, const struct owned *o, const struct http_head *head,
+    const struct target *target, struct decision *d)
+{
+	struct judge j = { .policy = p, .owned = o, .head = head, .target = target, .d = d };
+	struct err e = { 0 };
+
+	memset(d, 0, sizeof(*d));
+	d->rule = "default-deny";
+	if (judge_row_of_route(&j, route_find(head->method, target->path, j.name, sizeof(j.name)), &e) < 0)
+		deny(d, &e);
+	for (size_t i = 0; i < PARAM_COUNT; i++)
+		free(j.value[i]);
+}
+
+void
+decision_done(struct decision *d)
+{
+	drop_calls(d);
+	for (size_t i = 0; i < d->name_count; i++)
+		free(d->names[i]);
+	free(d->names);
+	free(d->answer);
+	free(d->filters);
+	memset(d, 0, sizeof(*d));
+	d->rule = "default-deny";
+}
+
+int
+judge_note(struct judge *j, const char *name)
+{
+	struct decision *d = j->d;
+
+	for (size_t i = 0; i < d->name_count; i++)
+		if (strcmp(d->names[i], name) == 0)
+			return 0;
+	d->names = mem_grow(d->names, d->name_count + 1, sizeof(*d->names));
+	d->names[d->name_count++] = mem_str(name);
+	return 1;
+}
+
+int
+judge_name_limit(const struct judge *j, struct err *e)
+{
+	size_t fresh = 0;
+
+	for (size_t i = 0; i < j->d->name_count; i++)
+		fresh += owned_by_name(j->owned, j->d->names[i]) == NULL;
+	if (fresh == 0 || owned_names(j->owned) + fresh <= j->policy->names)
+		return 0;
+	return err_refuse(e, 403, "limit-names",
+	    "the task has %zu names and may have %zu: remove some (docker rmi)", owned_names(j->owned),
+	    j->policy->names);
+}
