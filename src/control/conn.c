@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "answer.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -17,6 +16,7 @@
 #include "control/api.h"
 #include "http/body.h"
 #include "http/head.h"
+#include "say.h"
 
 enum {
 	READ_ONCE = 16 * 1024,
@@ -77,7 +77,7 @@ keeps(struct conn *c)
 static enum step
 refuse(struct conn *c, const struct err *e)
 {
-	answer_error(&c->tx, c->minor, keeps(c), e);
+	say_error(&c->tx, c->minor, keeps(c), e);
 	return enter(c, STATE_SEND);
 }
 
@@ -162,7 +162,7 @@ run_call(struct conn *c)
 
 	c->whole = 1;
 	if (c->call.row->body) {
-		body = json_parse(buf_ptr(&c->body), buf_len(&c->body), &e);
+		body = json_parse(buf_text(&c->body), buf_len(&c->body), &e);
 		forget_body(c);
 		if (body == NULL) {
 			err_wrap(&e, "the body is not JSON");
@@ -315,9 +315,9 @@ on_answer(void *arg, int status, json_t *answer)
 	if (c != NULL) {
 		c->ask = NULL;
 		if (c->call.row->id == API_METRICS && json_is_string(answer))
-			answer_text(&c->tx, c->minor, keeps(c), json_string_value(answer));
+			say_text(&c->tx, c->minor, keeps(c), json_string_value(answer));
 		else
-			answer_json(&c->tx, c->minor, keeps(c), (unsigned)status, answer);
+			say_json(&c->tx, c->minor, keeps(c), (unsigned)status, answer);
 		enter(c, STATE_SEND);
 	}
 	json_decref(answer);

@@ -1,4 +1,4 @@
-#include "answer.h"
+#include "say.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ put(struct buf *tx, unsigned minor, int keep, unsigned status, const char *type,
 }
 
 void
-answer_json(struct buf *tx, unsigned minor, int keep, unsigned status, const json_t *value)
+say_json(struct buf *tx, unsigned minor, int keep, unsigned status, const json_t *value)
 {
 	char *text = value == NULL ? NULL : json_text(value, 0);
 	struct buf line = { 0 };
@@ -43,18 +43,18 @@ message(const char *text)
 }
 
 void
-answer_error(struct buf *tx, unsigned minor, int keep, const struct err *e)
+say_error(struct buf *tx, unsigned minor, int keep, const struct err *e)
 {
 	json_t *value = json_pack("{s:o}", "message", message(e->text));
 
 	if (e->rule != NULL)
 		json_object_set_new(value, "rule", json_string(e->rule));
-	answer_json(tx, minor, keep, e->status != 0 ? (unsigned)e->status : 500, value);
+	say_json(tx, minor, keep, e->status != 0 ? (unsigned)e->status : 500, value);
 	json_decref(value);
 }
 
 void
-answer_text(struct buf *tx, unsigned minor, int keep, const char *text)
+say_text(struct buf *tx, unsigned minor, int keep, const char *text)
 {
 	put(tx, minor, keep, 200, "text/plain; version=0.0.4", text);
 }
