@@ -163,7 +163,7 @@ static int
 take_numbers(struct tar_meta *m, const struct tar_raw *h, struct err *e)
 {
 	struct tar_entry *t = &m->entry;
-	uint64_t mode, major = 0, minor = 0;
+	uint64_t mode = 0, major = 0, minor = 0;
 
 	if (tar_natural(h->mode, sizeof h->mode, "mode", UINT32_MAX, &mode, e) < 0)
 		return -1;
