@@ -1,0 +1,112 @@
+#include "cli/verbs.h"
+
+#include "cli/cli.h"
+
+#define OPTS(...)                                                                                            \
+	(const struct opt_row[]){ __VA_ARGS__ },                                                             \
+	    sizeof((struct opt_row[]){ __VA_ARGS__ }) / sizeof(struct opt_row)
+#define NO_OPTS NULL, 0
+
+static const struct opt_row globals[] = {
+	{ OPT_CONTROL, "--control", 0, "PATH", 0,
+	    "the control socket (default: control.sock in runDir of the settings)" },
+	{ OPT_CONFIG, "--config", 0, "FILE", 0, "the settings file (default: " CLI_CONFIG ")" },
+	{ OPT_JSON, "--json", 0, NULL, 0, "print JSON, not text for people" },
+	{ OPT_HELP, "--help", 'h', NULL, 0, "say what there is" },
+	{ OPT_VERSION, "--version", 0, NULL, 0, "print the version" },
+};
+
+#define ARTIFACT_TEXT                                                                                        \
+	"Progress goes to standard error: one line on a terminal, a line every 2 s elsewhere. Ends when "    \
+	"every "                                                                                             \
+	"artifact is done or failed; the exit status is 1 when one failed."
+
+static const struct verb verbs[] = {
+	{ "task", "start", "", 0, 0,
+	    OPTS({ OPT_TASK, "--task", 0, "FILE|-", 1,
+	             "the task: the body of POST /v1/tasks, a queue claim, or a task definition" },
+	        { OPT_TASK_ID, "--task-id", 0, "ID", 0,
+	            "its taskId, which a bare task definition does not hold" },
+	        { OPT_RUN_ID, "--run-id", 0, "N", 0, "its run (default: 0)" },
+	        { OPT_DOCKER_ARGS, "--docker-args", 0, NULL, 0,
+	            "print options for 'docker run' on one line" }),
+	    verb_task_start, "register a task and make its Docker socket",
+	    "Prints the id, the socket, and the mounts and environment that the task's container needs. A "
+	    "task whose "
+	    "payload does not say features.dind: true gets no socket; that is no failure. Asking twice for "
+	    "the same "
+	    "task gives the same answer." },
+	{ "task", "list", "", 0, 0, NO_OPTS, verb_task_list, "list the tasks that are known here", "" },
+	{ "task", "show", "ID", 1, 1, NO_OPTS, verb_task_show, "show what a task owns and what it used",
+	    "ID is the id that 'task start' printed, taskId/runId, or a taskId that is unique here." },
+	{ "task", "credentials", "ID", 1, 1, NO_OPTS, verb_task_credentials,
+	    "replace a task's credentials, read from standard input",
+	    "Reads {\"clientId\", \"accessToken\", \"certificate\"}, as a reclaim gives them. Nothing is "
+	    "printed." },
+	{ "task", "finish", "ID", 1, 1,
+	    OPTS({ OPT_WAIT, "--wait", 0, NULL, 0, "wait until the artifacts are done or failed" },
+	        { OPT_TIMEOUT, "--timeout", 0, "TIME", 0, "wait at most so long: 90s, 10m, 2h" }),
+	    verb_task_finish, "take no new builds, and hand the declared artifacts off",
+	    "With --wait: " ARTIFACT_TEXT },
+	{ "task", "end", "ID", 1, 1, NO_OPTS, verb_task_end,
+	    "cancel a task's builds and remove all that it has here",
+	    "Safe to repeat: a task that is not known is ended already." },
+	{ "artifact", "list", "ID", 1, 1, NO_OPTS, verb_artifact_list,
+	    "list a task's artifacts and their states", "" },
+	{ "artifact", "wait", "ID", 1, 1,
+	    OPTS({ OPT_TIMEOUT, "--timeout", 0, "TIME", 0, "wait at most so long: 90s, 10m, 2h" }),
+	    verb_artifact_wait, "wait until a task's artifacts are done or failed", ARTIFACT_TEXT },
+	{ "image", "load", "", 0, 0,
+	    OPTS({ OPT_FOR, "--for", 0, "TASK/RUN", 1,
+	             "the task that will run in the image; the image goes when it ends" },
+	        { OPT_TASK_ID, "--task-id", 0, "ID", 1, "the task that made the image" },
+	        { OPT_RUN_ID, "--run-id", 0, "N", 0, "its run (default: the latest)" },
+	        { OPT_PATH, "--path", 0, "NAME", 1, "the artifact, such as public/image.tar.zst" }),
+	    verb_image_load, "load an image of another task, print its local name",
+	    "The image is fetched, checked and loaded under a name that no task can choose." },
+	{ "explain", NULL, "METHOD TARGET", 2, 2,
+	    OPTS({ OPT_TASK, "--task", 0, "ID", 0,
+	             "judge as for this task (default: the host's policy, a task that owns nothing)" },
+	        { OPT_HEADER, "--header", 'H', "'NAME: VALUE'", 0,
+	            "a header of the request; may be repeated" }),
+	    verb_explain, "say what would happen to a Docker API request, without sending it",
+	    "Prints the decision, the rule that made it, the reason, and what would be sent to the engine. "
+	    "The exit "
+	    "status is 0 whatever the decision is. Example: dindctl explain --task ID POST "
+	    "'/v1.41/build?t=app:1'" },
+	{ "audit", "show", "", 0, 0,
+	    OPTS({ OPT_TASK, "--task", 0, "ID", 0, "only this task: its id, taskId or taskId/runId" },
+	        { OPT_DECISION, "--decision", 0, "WORD", 0, "only this decision: deny, allow or answer" },
+	        { OPT_RULE, "--rule", 0, "NAME", 0, "only decisions of this rule" },
+	        { OPT_SINCE, "--since", 0, "TIME", 0,
+	            "only from then on: 10m, 2h, 3d, 2026-09-11, 2026-09-11T12:00:00Z" },
+	        { OPT_LAST, "--last", 0, "N", 0, "only the last N (default: 200; with --json all)" },
+	        { OPT_FILE, "--file", 0, "FILE", 0,
+	            "this log (default: audit.jsonl in audit.dir of the settings)" }),
+	    verb_audit_show, "show the decisions in the audit log",
+	    "One row for each request; below it the reason of a refusal, and names that were mapped. Reads "
+	    "the log, does "
+	    "not ask the service. --json prints the records, one a line." },
+	{ "config", "check", "[FILE]", 0, 1, NO_OPTS, verb_config_check,
+	    "check a settings file, and show what it changes",
+	    "Errors name the line, the key and what was expected." },
+	{ "config", "show", "[FILE]", 0, 1, NO_OPTS, verb_config_show, "show all settings and their values",
+	    "" },
+	{ "docs", NULL, "PART", 1, 1, NO_OPTS, verb_docs, "print a part of the manual as Markdown",
+	    "Parts: settings, routes, params, refusals, commands, api. The files in docs/ are made of "
+	    "these." },
+};
+
+const struct verb *
+cli_verbs(size_t *count)
+{
+	*count = sizeof verbs / sizeof verbs[0];
+	return verbs;
+}
+
+const struct opt_row *
+cli_globals(size_t *count)
+{
+	*count = sizeof globals / sizeof globals[0];
+	return globals;
+}
