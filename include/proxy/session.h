@@ -81,6 +81,7 @@ struct exchange {
 	int head_sent;        /* the client has seen a head: no error can be told any more */
 	int keep_alive;
 	unsigned status, engine_status;
+	uint64_t sent; /* bytes of an answer that was not relayed */
 	const char *close_why;
 };
 

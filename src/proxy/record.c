@@ -12,16 +12,24 @@
 #include "task/task.h"
 
 /* The task's names in a request, as typed: where they stand. */
-static const char *const typed_keys[] = { "t", "names", "repo", "cachefrom" };
+static const char *const typed_keys[] = { "t", "names", "repo" };
 
+/* Peer bytes: printable ASCII, escaped. */
 static json_t *
-text(const char *s)
+quoted(const char *s)
 {
-	char quoted[2048];
+	char text[2048];
 
-	if (s == NULL)
-		return json_null();
-	return json_string(log_quote(s, strlen(s), quoted, sizeof quoted));
+	return s == NULL ? json_null() : json_string(log_quote(s, strlen(s), text, sizeof text));
+}
+
+/* Our own words, in which peer bytes are quoted already. */
+static json_t *
+words(const char *s)
+{
+	json_t *text = json_string(s);
+
+	return text != NULL ? text : quoted(s);
 }
 
 static const char *const verdicts[] = {
@@ -45,11 +53,14 @@ static json_t *
 typed_names(const struct exchange *x)
 {
 	json_t *list = json_array();
+	char name[REFERENCE_MAX];
 
+	if (route_find(x->head.method, x->target.path, name, sizeof name) != NULL && name[0] != '\0')
+		json_array_append_new(list, quoted(name));
 	for (size_t i = 0; i < x->target.count; i++)
 		for (size_t k = 0; k < sizeof typed_keys / sizeof typed_keys[0]; k++)
 			if (strcmp(x->target.query[i].key, typed_keys[k]) == 0)
-				json_array_append_new(list, text(x->target.query[i].value));
+				json_array_append_new(list, quoted(x->target.query[i].value));
 	return list;
 }
 
@@ -57,7 +68,7 @@ static void
 add_values(json_t *list, const struct call *c, enum param param)
 {
 	for (const char *v = call_next(c, param, NULL); v != NULL; v = call_next(c, param, v))
-		json_array_append_new(list, text(v));
+		json_array_append_new(list, quoted(v));
 }
 
 static json_t *
@@ -81,10 +92,10 @@ add_judged(const struct session *s, json_t *r)
 	const struct policy *p = &s->task->policy;
 
 	json_object_set_new(r, "method", json_string(x->head.method_name));
-	json_object_set_new(r, "path", text(x->head.target));
+	json_object_set_new(r, "path", quoted(x->head.target));
 	if (!x->decided)
 		return;
-	json_object_set_new(r, "judged", text(x->target.path));
+	json_object_set_new(r, "judged", quoted(x->target.path));
 	json_object_set_new(r, "query", audit_query(&x->target, p->public_arg_count, p->public_args));
 	json_object_set_new(
 	    r, "names", json_pack("{s:o,s:o}", "before", typed_names(x), "after", mapped_names(x)));
@@ -121,7 +132,7 @@ record_decision(struct session *s, struct err *e)
 	json_object_set_new(r, "rule", json_string(d->rule));
 	if (d->verdict == VERDICT_DENY) {
 		json_object_set_new(r, "status", json_integer(d->status));
-		json_object_set_new(r, "reason", text(d->reason));
+		json_object_set_new(r, "reason", words(d->reason));
 		count_refusal(s);
 	}
 	return write_record(s, r, e);
@@ -137,7 +148,7 @@ record_refusal(struct session *s, const struct err *why)
 	json_object_set_new(r, "decision", json_string("deny"));
 	json_object_set_new(r, "rule", json_string(why->rule ? why->rule : "error"));
 	json_object_set_new(r, "status", json_integer(why->status));
-	json_object_set_new(r, "reason", text(why->text));
+	json_object_set_new(r, "reason", words(why->text));
 	count_refusal(s);
 	(void)write_record(s, r, &e); /* it is refused in any case */
 }
@@ -150,16 +161,16 @@ record_end(struct session *s, const char *why)
 	struct err e = { 0 };
 
 	json_object_set_new(r, "method", json_string(x->head.method_name));
-	json_object_set_new(r, "judged", x->decided ? text(x->target.path) : json_null());
+	json_object_set_new(r, "judged", x->decided ? quoted(x->target.path) : json_null());
 	json_object_set_new(r, "rule", json_string(x->decided ? x->d.rule : "error"));
 	json_object_set_new(r, "status", json_integer((json_int_t)x->status));
 	json_object_set_new(r, "engine_status", json_integer((json_int_t)x->engine_status));
 	json_object_set_new(r, "in", json_integer((json_int_t)(x->up.bytes + x->drained)));
-	json_object_set_new(r, "out", json_integer((json_int_t)(x->down.written + buf_len(&x->body))));
+	json_object_set_new(r, "out", json_integer((json_int_t)(x->sent + x->down.written)));
 	json_object_set_new(r, "ms", json_integer((json_int_t)(now_ms() - x->started)));
 	if (why != NULL || x->close_why != NULL)
-		json_object_set_new(r, "close", text(why != NULL ? why : x->close_why));
+		json_object_set_new(r, "close", words(why != NULL ? why : x->close_why));
 	s->task->now.bytes_in += x->up.bytes + x->drained;
-	s->task->now.bytes_out += x->down.written;
+	s->task->now.bytes_out += x->sent + x->down.written;
 	(void)write_record(s, r, &e);
 }

@@ -38,6 +38,7 @@ reply_refuse(struct session *s, const struct err *e)
 {
 	struct exchange *x = s->x;
 	unsigned status = e->status ? (unsigned)e->status : 500;
+	size_t before;
 
 	if (x == NULL) { /* before any request: a head that did not come */
 		x = exchange_new(s);
@@ -50,10 +51,12 @@ reply_refuse(struct session *s, const struct err *e)
 		session_close(s, e->text);
 		return STEP_END;
 	}
+	before = buf_len(&s->client->out);
 	x->status = status;
 	x->keep_alive = may_go_on(s);
 	http_print_error(&s->client->out, x->head.minor, status, e->rule, e->text, x->keep_alive,
 	    x->head.method == HTTP_HEAD);
+	x->sent = buf_len(&s->client->out) - before;
 	x->head_sent = 1;
 	if (status >= 500)
 		s->proxy->failures++;
@@ -72,6 +75,7 @@ reply_json(struct session *s, unsigned status, const char *json, const char *ext
 	    len > 0 ? "application/json" : NULL, x->keep_alive, extra);
 	if (len > 0 && x->head.method != HTTP_HEAD)
 		buf_add(&s->client->out, json, len);
+	x->sent = len;
 	x->head_sent = 1;
 	return reply_done(s);
 }
