@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -30,6 +31,15 @@ put_cell(struct buf *out, const char *text)
 }
 
 static void
+put_range(struct buf *out, const struct setting_row *row)
+{
+	if (row->max == INT64_MAX)
+		buf_printf(out, "from %" PRId64, row->min);
+	else
+		buf_printf(out, "%" PRId64 " to %" PRId64, row->min, row->max);
+}
+
+static void
 put_setting(struct buf *out, const struct setting_row *row)
 {
 	buf_printf(out, "| `%s` | %s", row->key, types[row->type]);
@@ -38,6 +48,9 @@ put_setting(struct buf *out, const struct setting_row *row)
 	buf_adds(out, " | ");
 	if (row->fallback[0] != '\0')
 		buf_printf(out, "`%s`", row->fallback);
+	buf_adds(out, " | ");
+	if (row->min < row->max)
+		put_range(out, row);
 	buf_adds(out, " | ");
 	put_cell(out, row->help);
 	buf_adds(out, " |\n");
@@ -49,7 +62,7 @@ doc_settings(struct buf *out)
 	size_t count;
 	const struct setting_row *rows = settings_rows(&count);
 
-	buf_adds(out, "| key | type | default | meaning |\n|---|---|---|---|\n");
+	buf_adds(out, "| key | type | default | range | meaning |\n|---|---|---|---|---|\n");
 	for (size_t i = 0; i < count; i++)
 		put_setting(out, &rows[i]);
 }
