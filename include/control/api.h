@@ -30,8 +30,10 @@ struct err;
 	X(TASK_ARTIFACTS, GET, "/v1/tasks/{id}/artifacts", 0, "200",                                         \
 	    "Each artifact: `name`, `image`, `state`, `bytes` of `total`, and when it is done `sha256`, "    \
 	    "`sha512`, `size`, `imageId` and where it is")                                                   \
-	X(TASK_END, DELETE, "/v1/tasks/{id}", 0, "200",                                                      \
-	    "Cancels the task's builds and removes all that it has here, at once. An unknown task is fine")  \
+	X(TASK_END, DELETE, "/v1/tasks/{id}", 0, "200, 202",                                                 \
+	    "Cancels the task's builds and removes all that it has here, at once: `{id, state, removed}`. "  \
+	    "An unknown task is fine. 202 with the state `cleaning` when the engine does not answer: it "    \
+	    "goes on by itself")                                                                             \
 	X(IMAGE_LOAD, POST, "/v1/images/load", 1, "200",                                                     \
 	    "Loads an image that another task made, under a name of its own: `{taskId, runId, image: "       \
 	    "{type: \"task-image\", taskId, path[, runId]}}` gives `{name, id, sha256, size}`. The task "    \

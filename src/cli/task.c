@@ -246,10 +246,11 @@ verb_task_show(struct cli *c, struct err *e)
 int
 verb_task_credentials(struct cli *c, struct err *e)
 {
-	json_t *body = read_json(c, "-", e), *answer = NULL;
-	int rc = body == NULL ? CLI_FAILED : call_task(c, "PUT", "/credentials", body, &answer, e);
+	json_t *file = read_json(c, "-", e), *answer = NULL;
+	const json_t *inner = json_object_get(file, "credentials"), *body = inner != NULL ? inner : file;
+	int rc = file == NULL ? CLI_FAILED : call_task(c, "PUT", "/credentials", body, &answer, e);
 
-	json_decref(body);
+	json_decref(file);
 	json_decref(answer);
 	return rc;
 }

@@ -41,8 +41,9 @@ static const struct verb verbs[] = {
 	    "ID is the id that 'task start' printed, taskId/runId, or a taskId that is unique here." },
 	{ "task", "credentials", "ID", 1, 1, NO_OPTS, verb_task_credentials,
 	    "replace a task's credentials, read from standard input",
-	    "Reads {\"clientId\", \"accessToken\", \"certificate\"}, as a reclaim gives them. Nothing is "
-	    "printed." },
+	    "Reads {\"clientId\", \"accessToken\", \"certificate\"}, or the answer to a reclaim, which holds "
+	    "them. "
+	    "Nothing is printed." },
 	{ "task", "finish", "ID", 1, 1,
 	    OPTS({ OPT_WAIT, "--wait", 0, NULL, 0, "wait until the artifacts are done or failed" },
 	        { OPT_TIMEOUT, "--timeout", 0, "TIME", 0, "wait at most so long: 90s, 10m, 2h" }),
@@ -50,7 +51,9 @@ static const struct verb verbs[] = {
 	    "With --wait: " ARTIFACT_TEXT },
 	{ "task", "end", "ID", 1, 1, NO_OPTS, verb_task_end,
 	    "cancel a task's builds and remove all that it has here",
-	    "Safe to repeat: a task that is not known is ended already." },
+	    "Safe to repeat: a task that is not known is ended already. The state \"cleaning\" says that the "
+	    "engine does not "
+	    "answer: its socket and builds are gone, its images go as soon as the engine is back." },
 	{ "artifact", "list", "ID", 1, 1, NO_OPTS, verb_artifact_list,
 	    "list a task's artifacts and their states", "" },
 	{ "artifact", "wait", "ID", 1, 1,

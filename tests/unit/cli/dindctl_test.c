@@ -96,6 +96,7 @@ static const struct {
 	{ "task|finish|a|--wait|--timeout|x|--control|@S", "", 2, "", "--timeout takes a time" },
 	{ "artifact|wait|a|--control|@S", "", 0, "no artifacts are declared", "" },
 	{ "task|credentials|a|--control|@S", "{\"clientId\":\"c\"}", 0, "", "" },
+	{ "task|credentials|a|--control|@S", "{\"credentials\":{\"clientId\":\"c\"}}", 0, "", "" },
 	{ "task|credentials|a|--control|@S", "{", 1, "", "standard input' is not JSON: line 1" },
 	{ "task|start|--task|-|--task-id|T|--json|--control|@S", "{\"payload\":{}}", 0, "\"taskId\": \"T\"",
 	    "" },
