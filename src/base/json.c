@@ -13,8 +13,12 @@ json_parse(const void *text, size_t len, struct err *e)
 	json_error_t je;
 	json_t *v = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
 
-	if (v == NULL)
+	if (v == NULL) {
+		for (char *p = je.text; *p != '\0'; p++)
+			if (*p < 0x20 || *p > 0x7e)
+				*p = '?'; /* jansson quotes the bytes near the error as they are */
 		err_set(e, 0, "line %d, column %d: %s", je.line, je.column, je.text);
+	}
 	return v;
 }
 

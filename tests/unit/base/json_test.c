@@ -41,6 +41,7 @@ test_parse(void)
 		is_int(v != NULL, rows[i].good, rows[i].good ? "taken" : e.text);
 		json_decref(v);
 	}
+	ok(json_parse("{\x1b[2J", 5, &e) == NULL && strchr(e.text, 0x1b) == NULL, "errors are printable");
 	ok(json_parse("{\n \"a\" 1}", 9, &e) == NULL && strncmp(e.text, "line 2, column ", 15) == 0, e.text);
 }
 
