@@ -15,8 +15,6 @@
 
 enum {
 	API_DEFAULT = 41, /* a path without a version: what Debian 12's engine speaks, and all later ones */
-	API_OLDEST =
-	    12, /* clients that pin less (skopeo: 22) do not exist; answers below 24 equal those of 24 */
 };
 
 /* What becomes of each route that is allowed. */
@@ -36,18 +34,13 @@ static const struct {
 	[ROUTE_IMAGE_SAVE] = { judge_save, ANSWER_SAVE, BODY_REFUSED },
 };
 
-/* The version that is spoken: an older client gets the oldest that all engines speak. */
+/* The version that is spoken. Older ones (12 to 23, skopeo's 22) get the oldest that all engines speak: what
+ * is allowed here did not change there. */
 static int
 choose_api(const struct policy *p, unsigned asked, unsigned *api, struct err *e)
 {
 	unsigned want = asked != 0 ? asked : API_DEFAULT;
 
-	if (asked != 0 && asked < API_OLDEST)
-		return err_refuse(e, 400, "api-version",
-		    "client version 1.%u is too old. Minimum supported API version is 1.%d, please upgrade "
-		    "your "
-		    "client to a newer version",
-		    asked, API_OLDEST);
 	if (asked > p->api_max)
 		return err_refuse(e, 400, "api-version",
 		    "client version 1.%u is too new. Maximum supported API version is 1.%u", asked,
