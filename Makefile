@@ -45,7 +45,7 @@ all: $(PROGRAMS:%=$(B)/%)
 
 $(B)/libdind.a: $(OBJECTS)
 	@rm -f $@
-	@ar rcs $@ $^
+	@ar rcsP $@ $^
 
 $(B)/dind-proxyd:   $(B)/src/main/proxyd.o $(B)/libdind.a
 $(B)/dind-image:    $(B)/src/main/image.o $(B)/libdind.a

@@ -25,7 +25,7 @@ buf_len(const struct buf *b)
 static inline const uint8_t *
 buf_ptr(const struct buf *b)
 {
-	return b->data + b->head;
+	return b->head == 0 ? b->data : b->data + b->head; /* no arithmetic on NULL */
 }
 
 /* Room for n bytes at the tail, valid until the next call on b; then buf_commit() what was written. */

@@ -112,8 +112,8 @@ int64_t now_ms(void);
 enum step step_head(struct session *s);
 enum step step_drain(struct session *s);
 
-/* upload.c: the build context, and the base images that its Dockerfile names */
-void upload_start(struct session *s);
+/* context.c: the build context, and the base images that its Dockerfile names */
+void context_start(struct session *s);
 enum step step_upload(struct session *s);
 
 /* answer.c: what the engine says */

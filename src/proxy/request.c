@@ -46,7 +46,7 @@ begin(struct session *s)
 	if (x->head.expect_continue && x->head.minor == 1 && x->head.framing != HTTP_BODY_NONE)
 		buf_adds(&s->client->out, "HTTP/1.1 100 Continue\r\n\r\n");
 	if (x->d.verdict == VERDICT_ALLOW && x->d.body == BODY_CONTEXT) {
-		upload_start(s);
+		context_start(s);
 		return session_go(s, SESSION_UPLOAD);
 	}
 	body_init(&x->drain, x->head.framing, x->head.length);

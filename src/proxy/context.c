@@ -44,7 +44,7 @@ fill_ask(struct session *s, struct context_ask *ask)
 }
 
 void
-upload_start(struct session *s)
+context_start(struct session *s)
 {
 	struct exchange *x = s->x;
 	struct context_ask ask;
