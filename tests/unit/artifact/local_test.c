@@ -271,7 +271,7 @@ static void
 test_copy(void)
 {
 	static const struct seed s = { "Task_A", "copy.tar", "copied bytes", NULL, 0 };
-	char there[] = "/dev/shm/dind-unit-XXXXXX", *kept = settings.store_dir, *path;
+	char there[] = "/tmp/dind-unit-XXXXXX", *kept = settings.store_dir, *path;
 	struct statvfs a, b;
 	struct err e;
 

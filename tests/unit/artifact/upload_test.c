@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -19,7 +20,8 @@ struct fake {
 	const enum store_end *answers;
 	unsigned puts;
 	uint64_t sent;
-	int remove; /* the task ends meanwhile */
+	int remove;       /* the task ends meanwhile */
+	const char *hold; /* the put lasts until this file is there */
 	struct err why;
 };
 
@@ -35,12 +37,19 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct store_job *j = arg;
 	struct fake *f = j->home;
-	enum store_end end = f->answers[f->puts++];
-	json_t *where = end == STORE_DONE ? json_pack("{s:s}", "url", "http://store.test/one") : NULL;
+	struct timeval soon = { 0, 10000 };
+	enum store_end end;
+	json_t *where;
 	struct err e;
 
 	(void)fd;
 	(void)what;
+	if (f->hold != NULL && !scratch_has(f->hold)) {
+		evtimer_add(j->turn, &soon);
+		return;
+	}
+	end = f->answers[f->puts++];
+	where = end == STORE_DONE ? json_pack("{s:s}", "url", "http://store.test/one") : NULL;
 	if (f->remove) {
 		char *dir = scratch_path("spool/uploading");
 
@@ -260,6 +269,47 @@ test_removed(void)
 }
 
 static void
+test_progress(void)
+{
+	static const enum store_end answers[] = { STORE_AGAIN, STORE_DONE };
+	struct fake f = { .store = { &fake_ops }, .answers = answers, .sent = 5 };
+	char id[SPOOL_ID_MAX], *path;
+
+	seed_ready(&one, id);
+	path = mem_printf("spool/uploading/%s/progress.json", id);
+	f.hold = path;
+	run_once(&f.store);
+	is_int(f.puts, 2, "progress.json appears while an upload runs");
+	is_int(spool_find(settings.spool_dir, id), SPOOL_DONE, "done");
+	ok(!has(SPOOL_DONE, id, "progress.json"), "and goes with its end");
+	clear(id);
+	free(path);
+}
+
+/* The spool's disk is full when the result is to be written: the artifact waits in uploading/ for the next
+ * start. */
+static void
+test_unsettled(void)
+{
+	static const enum store_end answers[] = { STORE_DONE, STORE_DONE };
+	struct fake f = { .store = { &fake_ops }, .answers = answers };
+	struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY }, full = { 0, RLIM_INFINITY };
+	char id[SPOOL_ID_MAX];
+
+	seed_ready(&one, id);
+	(void)fflush(stdout); /* the limit is for all files */
+	(void)signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &full);
+	run_once(&f.store);
+	setrlimit(RLIMIT_FSIZE, &none);
+	is_int(failed, 1, "it counts as failed");
+	is_int(spool_find(settings.spool_dir, id), SPOOL_UPLOADING, "but is not given up");
+	run_once(&f.store);
+	is_int(spool_find(settings.spool_dir, id), SPOOL_DONE, "the next start brings it to its end");
+	clear(id);
+}
+
+static void
 test_record(void)
 {
 	char id[SPOOL_ID_MAX], *path;
@@ -433,6 +483,8 @@ main(void)
 	test_resume();
 	test_retry();
 	test_removed();
+	test_progress();
+	test_unsettled();
 	test_record();
 	test_lock();
 	test_notify();
