@@ -77,9 +77,13 @@ has_name(const json_t *image, const char *canonical)
 	const json_t *name;
 	size_t i;
 
-	for (size_t k = 0; k < 2; k++)
-		json_array_foreach(json_object_get(image, keys[k]), i,
-		    name) if (same_name(canonical, json_string_value(name))) return 1;
+	for (size_t k = 0; k < 2; k++) {
+		json_array_foreach(json_object_get(image, keys[k]), i, name)
+		{
+			if (json_is_string(name) && same_name(canonical, json_string_value(name)))
+				return 1;
+		}
+	}
 	return 0;
 }
 
