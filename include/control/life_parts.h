@@ -38,7 +38,7 @@ struct ending {
 	struct event *again; /* the engine did not answer: try later */
 	size_t call, call_count;
 	struct call *calls[DECISION_CALLS_MAX];
-	unsigned removed, failed, rounds;
+	unsigned removed, removed_before, failed, rounds;
 	int looking; /* after this round of calls the engine is asked again */
 	int held;    /* loaded images have been released */
 	struct ending_waiter *waiters;

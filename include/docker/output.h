@@ -22,6 +22,9 @@ struct output_ask {
 	int quiet;
 	void (*on_image)(
 	    void *arg, const char *id); /* each "sha256:..." of an aux record, before it is relayed */
+	/* each " ---> 0123456789ab" line: an intermediate image, or a RUN step that prints the like; NULL =
+	 * not asked */
+	void (*on_step)(void *arg, const char *step);
 	void *arg;
 };
 

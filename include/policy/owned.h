@@ -10,6 +10,8 @@
  * is not here does not exist for the task. Pure and in memory: task/ keeps it on disk. Names are canonical
  * ("docker.io/library/app:1"), ids "sha256:<64 hex>"; order is oldest first.
  */
+enum { OWNED_STEP_LEN = 12, OWNED_STEPS_MAX = 4096 };
+
 struct owned_image {
 	char id[REFERENCE_ID_MAX];
 	size_t name_count;
@@ -20,6 +22,11 @@ struct owned {
 	char ns[REFERENCE_NS_LEN + 1];
 	size_t count;
 	struct owned_image *images;
+	/* Abbreviated ids (12 hex) of the intermediate images that its builds printed: no right to anything,
+	 * only what to look at when the task ends and the engine still has some (a build that failed leaves
+	 * them). */
+	size_t step_count;
+	char (*steps)[OWNED_STEP_LEN + 1];
 	/* Does any other task of this host own the id? NULL = there are no others. */
 	int (*elsewhere)(const void *arg, const char *id);
 	const void *arg;
@@ -53,6 +60,13 @@ int owned_has_repository(const struct owned *o, const char *repository);
 size_t owned_by_id(const struct owned *o, const char *prefix, const struct owned_image **image);
 
 const struct owned_image *owned_image(const struct owned *o, const char *id);
+
+/* Notes an intermediate image: 12 hex digits. Returns 1 when it was new; the oldest go above OWNED_STEPS_MAX.
+ */
+int owned_step(struct owned *o, const char *step);
+
+/* Was this image ("sha256:...") printed as an intermediate one? */
+int owned_has_step(const struct owned *o, const char *id);
 
 /* Names of all images together. */
 size_t owned_names(const struct owned *o);

@@ -95,6 +95,8 @@ int task_learn(struct task *task, const char *id, struct err *e);
 int task_name(struct task *task, const char *name, const char *id, struct err *e);
 int task_unname(struct task *task, const char *name, struct err *e);
 int task_forget(struct task *task, const char *id, struct err *e);
+/* An intermediate image that a build printed; owned_step() says what it is good for. Not synced to disk. */
+int task_step(struct task *task, const char *step, struct err *e);
 
 /* For GET /v1/tasks and /v1/tasks/ID: new reference. full adds images and names. Never credentials. */
 json_t *task_json(const struct task *task, int full);

@@ -22,7 +22,7 @@ enum {
 	LIST_SECONDS = 60,
 	REMOVE_SECONDS = 120,
 	AGAIN_SECONDS = 5, /* between tries while the engine does not answer */
-	ROUNDS_MAX = 4,    /* list and remove: a second look finds what the first removal uncovered */
+	CLOCK_SLACK = 60,  /* s between the engine's clock and ours */
 };
 
 static void ask_list(struct ending *n);
@@ -170,7 +170,20 @@ next_call(struct ending *n)
 	}
 }
 
-/* What the engine has under the task's namespace, and what it has of what the task owns. */
+/*
+ * An image without a name that the task may have left: its builds printed it, it is not older than the task,
+ * and no other task lays claim to it.
+ */
+static int
+is_leftover(const struct ending *n, const json_t *image, const char *id)
+{
+	const struct owned *o = &n->task->owned;
+
+	return reference_is_id(id) && owned_has_step(o, id) &&
+	       json_num(image, "Created", 0) >= n->task->created - CLOCK_SLACK && !o->elsewhere(o->arg, id);
+}
+
+/* What the engine has under the task's namespace, what of that it owns, and what its builds left. */
 static size_t
 still_there(struct ending *n, const json_t *list, struct owned *left)
 {
@@ -180,13 +193,14 @@ still_there(struct ending *n, const json_t *list, struct owned *left)
 	json_array_foreach(list, i, image)
 	{
 		const char *id = json_str(image, "Id", "");
-		int own = reference_is_id(id) && owned_image(&n->task->owned, id) != NULL;
+		int own = reference_is_id(id) && owned_image(&n->task->owned, id) != NULL, named = 0;
 
 		json_array_foreach(json_object_get(image, "RepoTags"), k, tag)
 		{
 			struct reference r;
 			char name[REFERENCE_MAX];
 
+			named |= json_is_string(tag) && strcmp(json_string_value(tag), "<none>:<none>") != 0;
 			if (!json_is_string(tag) || reference_unmap(&r, json_string_value(tag), n->id) < 0)
 				continue;
 			reference_canonical(&r, name);
@@ -194,7 +208,7 @@ still_there(struct ending *n, const json_t *list, struct owned *left)
 			found++;
 			own = 0;
 		}
-		if (own)
+		if (own || (!named && is_leftover(n, image, id)))
 			found += (size_t)owned_learn(left, id);
 	}
 	return found;
@@ -214,12 +228,13 @@ on_list(void *arg, unsigned status, json_t *answer, const struct err *e)
 	owned_init(&left, n->id);
 	left.elsewhere = n->task->owned.elsewhere;
 	left.arg = n->task->owned.arg;
-	if (still_there(n, answer, &left) > 0 && n->rounds++ < ROUNDS_MAX) {
-		/* newest first: an image goes before the one that it was built from */
-		for (size_t i = left.count; i-- > 0 && n->call_count < DECISION_CALLS_MAX;)
+	/* round after round while something goes; the engine lists the newest first, which go before their
+	 * parents */
+	if (still_there(n, answer, &left) > 0 && (n->rounds++ == 0 || n->removed > n->removed_before))
+		for (size_t i = 0; i < left.count && n->call_count < DECISION_CALLS_MAX; i++)
 			n->call_count += plan_removal(&left, &left.images[i], &n->task->policy,
 			    n->calls + n->call_count, DECISION_CALLS_MAX - n->call_count);
-	}
+	n->removed_before = n->removed;
 	n->looking = n->call_count > 0;
 	owned_done(&left);
 	next_call(n);

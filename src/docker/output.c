@@ -99,6 +99,24 @@ learn(struct output *o, const json_t *v)
 		o->ask.on_image(o->ask.arg, id);
 }
 
+/* " ---> 0123456789ab\n": what the builder prints after each step. */
+static void
+note_step(struct output *o, const json_t *v)
+{
+	static const char arrow[] = " ---> ";
+	const char *text = json_str(v, "stream", "");
+	char step[13];
+
+	if (o->ask.on_step == NULL || strncmp(text, arrow, sizeof arrow - 1) != 0)
+		return;
+	text += sizeof arrow - 1;
+	if (strspn(text, "0123456789abcdef") != sizeof step - 1 || strcmp(text + sizeof step - 1, "\n") != 0)
+		return;
+	memcpy(step, text, sizeof step - 1);
+	step[sizeof step - 1] = '\0';
+	o->ask.on_step(o->ask.arg, step);
+}
+
 static void
 take_object(struct output *o)
 {
@@ -111,6 +129,7 @@ take_object(struct output *o)
 		return;
 	}
 	learn(o, v);
+	note_step(o, v);
 	if (unmap_strings(v, o->ask.ns, o->ask.pairs, o->ask.pair_count ? *o->ask.pair_count : 0) > 0 ||
 	    o->ask.quiet)
 		relay_json(o, v);

@@ -64,6 +64,7 @@ owned_done(struct owned *o)
 	for (size_t i = 0; i < o->count; i++)
 		image_done(&o->images[i]);
 	free(o->images);
+	free(o->steps);
 	memset(o, 0, sizeof(*o));
 }
 
@@ -172,4 +173,30 @@ owned_names(const struct owned *o)
 	for (size_t i = 0; i < o->count; i++)
 		n += o->images[i].name_count;
 	return n;
+}
+
+int
+owned_has_step(const struct owned *o, const char *id)
+{
+	const char *hex = strchr(id, ':');
+
+	hex = hex == NULL ? id : hex + 1;
+	for (size_t i = 0; i < o->step_count; i++)
+		if (strncmp(o->steps[i], hex, OWNED_STEP_LEN) == 0)
+			return 1;
+	return 0;
+}
+
+int
+owned_step(struct owned *o, const char *step)
+{
+	if (strlen(step) != OWNED_STEP_LEN || strspn(step, "0123456789abcdef") != OWNED_STEP_LEN ||
+	    owned_has_step(o, step))
+		return 0;
+	if (o->step_count == OWNED_STEPS_MAX)
+		memmove(o->steps, o->steps + 1, --o->step_count * sizeof(*o->steps));
+	else
+		o->steps = make_room(o->steps, o->step_count, sizeof(*o->steps));
+	memcpy(o->steps[o->step_count++], step, OWNED_STEP_LEN + 1);
+	return 1;
 }

@@ -107,6 +107,16 @@ on_image(void *arg, const char *id)
 		s->x->build->learned++;
 }
 
+static void
+on_step_image(void *arg, const char *step)
+{
+	struct session *s = arg;
+	struct err e = { 0 };
+
+	if (task_step(s->task, step, &e) < 0)
+		log_warn("session", "task %s: %s", s->task->id, e.text);
+}
+
 static struct filter *
 down_filter(struct session *s)
 {
@@ -118,6 +128,7 @@ down_filter(struct session *s)
 			.pair_count = &x->build->pair_count,
 			.quiet = x->d.quiet,
 			.on_image = on_image,
+			.on_step = on_step_image,
 			.arg = s };
 
 		return x->build->output = output_filter_new(&ask);

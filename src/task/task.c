@@ -53,7 +53,7 @@ owned_elsewhere(const void *arg, const char *id)
 	const struct task *task = arg;
 
 	for (const struct task *t = task->home->first; t != NULL; t = t->next)
-		if (t != task && owned_image(&t->owned, id) != NULL)
+		if (t != task && (owned_image(&t->owned, id) != NULL || owned_has_step(&t->owned, id)))
 			return 1;
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,8 @@
 #include "task_private.h"
 
 /*
- * owned.jsonl, one change a line: {"learn": id}, {"name": name, "id": id}, {"unname": name}, {"forget": id}.
+ * owned.jsonl, one change a line: {"learn": id}, {"name": name, "id": id}, {"unname": name}, {"forget": id},
+ * {"step": 12 hex digits}.
  * A line is on the disk before its effect can be seen; a line that is not whole never happened.
  */
 enum {
@@ -27,7 +29,7 @@ apply(struct owned *o, const json_t *line)
 {
 	const char *learn = json_str(line, "learn", NULL), *forget = json_str(line, "forget", NULL);
 	const char *name = json_str(line, "name", NULL), *id = json_str(line, "id", NULL);
-	const char *unname = json_str(line, "unname", NULL);
+	const char *unname = json_str(line, "unname", NULL), *step = json_str(line, "step", NULL);
 
 	if (learn != NULL && reference_is_id(learn))
 		(void)owned_learn(o, learn);
@@ -37,6 +39,8 @@ apply(struct owned *o, const json_t *line)
 		(void)owned_unname(o, unname);
 	else if (forget != NULL && reference_is_id(forget))
 		owned_forget(o, forget);
+	else if (step != NULL)
+		(void)owned_step(o, step);
 	else
 		return -1;
 	return 0;
@@ -70,6 +74,13 @@ print_all(const struct owned *o, struct buf *out)
 	}
 }
 
+static void
+print_steps(const struct owned *o, struct buf *out)
+{
+	for (size_t i = 0; i < o->step_count; i++)
+		buf_printf(out, "{\"step\":\"%s\"}\n", o->steps[i]);
+}
+
 static int
 open_journal(struct task *task, const char *path, int64_t size, struct err *e)
 {
@@ -88,6 +99,7 @@ rewrite(struct task *task, struct err *e)
 	int rc;
 
 	print_all(&task->owned, &all);
+	print_steps(&task->owned, &all);
 	rc = fs_replace(path, buf_ptr(&all), buf_len(&all), 0600, e);
 	if (rc == 0)
 		rc = open_journal(task, path, (int64_t)buf_len(&all), e);
@@ -230,4 +242,18 @@ task_forget(struct task *task, const char *id, struct err *e)
 	if (check_id(id, e) < 0)
 		return -1;
 	return owned_image(&task->owned, id) == NULL ? 0 : change(task, json_pack("{s:s}", "forget", id), e);
+}
+
+/* Only a hint for cleaning up: it survives a crash of ours, and need not survive one of the machine. */
+int
+task_step(struct task *task, const char *step, struct err *e)
+{
+	char line[64];
+
+	if (!owned_step(&task->owned, step))
+		return 0;
+	(void)snprintf(line, sizeof line, "{\"step\":\"%s\"}\n", step);
+	if (task->journal < 0)
+		return err_set(e, EIO, "owned.jsonl of task %s failed before", task->id);
+	return fs_write_all(task->journal, line, strlen(line), e);
 }
