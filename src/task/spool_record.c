@@ -79,7 +79,7 @@ read_texts(struct spool_record *r, struct err *e)
 
 		if (s == NULL ? !texts[i].optional : !fits(s, texts[i].kind))
 			return err_set(e, EINVAL, "record.json: '%s' is missing or malformed", texts[i].key);
-		*(const char **)((char *)r + texts[i].offset) = s;
+		*(const char **)(void *)((char *)r + texts[i].offset) = s;
 	}
 	return 0;
 }
@@ -177,7 +177,7 @@ spool_record_json(const struct spool_record *r)
 	json_t *o = json_object(), *layers = json_array();
 
 	for (size_t i = 0; i < COUNT(texts); i++) {
-		const char *s = *(const char *const *)((const char *)r + texts[i].offset);
+		const char *s = *(const char *const *)(const void *)((const char *)r + texts[i].offset);
 
 		if (s != NULL)
 			json_object_set_new(o, texts[i].key, json_string(s));

@@ -21,12 +21,26 @@ on_image(void *arg, const char *id)
 }
 
 static void
+on_step(void *arg, const char *step)
+{
+	(void)arg;
+	if (strlen(step) != 12 || strspn(step, "0123456789abcdef") != 12)
+		abort();
+}
+
+static void
 run(const uint8_t *data, size_t size, int quiet, size_t step, size_t high, struct buf *out)
 {
 	static const struct reference_pair pairs[] = { { "dind.invalid/" NS "/docker.io/library/app:1",
 	    "a" } };
 	size_t count = 1, images = 0, given = 0, n;
-	struct output_ask ask = { NS, pairs, &count, quiet, on_image, &images };
+	struct output_ask ask = { .ns = NS,
+		.pairs = pairs,
+		.pair_count = &count,
+		.quiet = quiet,
+		.on_image = on_image,
+		.on_step = on_step,
+		.arg = &images };
 	struct filter *f = output_filter_new(&ask);
 	struct buf in = { 0 }, part = { 0 };
 	struct err e;

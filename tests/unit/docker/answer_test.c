@@ -60,7 +60,7 @@ static const struct row {
 	    "{\"Id\":\"" ID_A "\",\"RepoTags\":[\"" MINE "app:1\",\"app:1\",\"" OTHER
 	    "app:1\",7],\"RepoDigests\":[\"" MINE "app@" ID_B "\",\"app@" ID_B "\"],\"Parent\":\"" ID_X
 	    "\",\"Config\":{\"Image\":\"" MINE "base:2\",\"Cmd\":null},\"GraphDriver\":{\"Data\":{"
-	                                       "\"LowerDir\":\"/var/lib\"},\"Name\":\"overlay2\"}}",
+	    "\"LowerDir\":\"/var/lib\"},\"Name\":\"overlay2\"}}",
 	    "{\"Id\":\"" ID_A "\",\"RepoTags\":[\"app:1\"],\"RepoDigests\":[\"app@" ID_B
 	    "\"],\"Parent\":\"\",\"Config\":{\"Image\":\"base:2\",\"Cmd\":null},\"GraphDriver\":{\"Data\":"
 	    "null,"
@@ -108,7 +108,7 @@ static const struct {
 	{ "{\"Id\":\"" ID_A "\",\"Labels\":{\"x\":\"y\"},\"ParentId\":\"" ID_X
 	  "\",\"RepoDigests\":null,\"RepoTags\":[\"cap:b\",\"" MINE "app:1\"],\"Size\":6}",
 	    "{\"Id\":\"" ID_A "\",\"Labels\":{\"x\":\"y\"},\"ParentId\":\"\",\"RepoDigests\":null,"
-	                      "\"RepoTags\":[\"app:1\"],\"Size\":6}" },
+	    "\"RepoTags\":[\"app:1\"],\"Size\":6}" },
 	{ "{\"Id\":\"" ID_A "\",\"RepoDigests\":null,\"RepoTags\":[\"cap:b\"]}",
 	    "{\"Id\":\"" ID_A "\",\"RepoDigests\":[\"<none>@<none>\"],\"RepoTags\":[\"<none>:<none>\"]}" },
 	{ "{\"Id\":\"" ID_A "\",\"RepoDigests\":[\"<none>@<none>\"],\"RepoTags\":[\"<none>:<none>\"]}",

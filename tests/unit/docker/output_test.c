@@ -121,7 +121,12 @@ test_row(const struct row *r, size_t step, size_t high)
 {
 	size_t count = 1;
 	struct buf ids = { 0 }, out = { 0 };
-	struct output_ask ask = { NS, pairs, &count, r->quiet, on_image, &ids };
+	struct output_ask ask = { .ns = NS,
+		.pairs = pairs,
+		.pair_count = &count,
+		.quiet = r->quiet,
+		.on_image = on_image,
+		.arg = &ids };
 	struct filter *f = output_filter_new(&ask);
 
 	run_all(f, r->in, strlen(r->in), step, high, &out);
@@ -180,6 +185,29 @@ test_quiet_cap(void)
 	buf_done(&out);
 }
 
+/* The lines that name the images between the steps, and lines that are nearly so. */
+static void
+test_steps(void)
+{
+	static const char in[] = "{\"stream\":\" ---\\u003e dec49a1e2643\\n\"}"
+	                         "{\"stream\":\" ---\\u003e Running in dcd35c0ec819\\n\"}"
+	                         "{\"stream\":\" ---\\u003e \\n\"}"
+	                         "{\"stream\":\" ---\\u003e dec49a1e2643f\\n\"}"
+	                         "{\"stream\":\" ---\\u003e dec49a1e2643\"}"
+	                         "{\"stream\":\"x ---\\u003e dec49a1e2643\\n\"}"
+	                         "{\"status\":\" ---\\u003e dec49a1e2643\\n\"}"
+	                         "{\"stream\":\" ---\\u003e 0a70879cdfc4\\n\"}";
+	struct buf steps = { 0 }, out = { 0 };
+	struct output_ask ask = { .ns = NS, .on_step = on_image, .arg = &steps };
+	struct filter *f = output_filter_new(&ask);
+
+	run_all(f, in, sizeof in - 1, 1, 1 << 20, &out);
+	is_str(buf_text(&steps), "dec49a1e2643 0a70879cdfc4 ", "steps");
+	filter_free(f);
+	buf_done(&steps);
+	buf_done(&out);
+}
+
 int
 main(void)
 {
@@ -190,5 +218,6 @@ main(void)
 	}
 	test_caps();
 	test_quiet_cap();
+	test_steps();
 	return tap_end();
 }
