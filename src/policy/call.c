@@ -41,6 +41,16 @@ check_values(const struct call *c, struct err *e)
 	return at == c->text_len ? 0 : broken(e, "text that belongs to no value");
 }
 
+static int
+is_blank(const void *bytes, size_t len)
+{
+	const unsigned char *p = bytes;
+
+	while (len > 0 && p[len - 1] == 0)
+		len--;
+	return len == 0;
+}
+
 int
 call_take(struct call *c, const void *bytes, size_t len, struct err *e)
 {
@@ -57,6 +67,9 @@ call_take(struct call *c, const void *bytes, size_t len, struct err *e)
 		return broken(e, "an unknown route");
 	if (memchr(c->ns, '\0', sizeof(c->ns)) == NULL)
 		return broken(e, "an endless namespace");
+	if (!is_blank(c->ns + strlen(c->ns), sizeof(c->ns) - strlen(c->ns)) ||
+	    !is_blank(c->values + c->count, (CALL_VALUES_MAX - c->count) * sizeof(*c->values)))
+		return broken(e, "something where nothing belongs");
 	return check_values(c, e);
 }
 

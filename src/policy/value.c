@@ -24,6 +24,17 @@ has_controls(const char *s)
 	return 0;
 }
 
+/* The front's parser lets nothing else through; the gate does not rely on it. */
+static int
+is_utf8(const char *s)
+{
+	json_t *v = json_string(s); /* NULL for what is not */
+	int good = v != NULL;
+
+	json_decref(v);
+	return good;
+}
+
 /* httputils.BoolValue() of the engine: trimmed, any case; whatever is not a known false is true. */
 static int
 read_bool(const struct param_row *row, const char *text, struct buf *out)
@@ -291,6 +302,8 @@ value_read(const struct param_row *row, const char *text, struct buf *out, struc
 
 	if (row->kind != KIND_INT && strlen(text) > row->max)
 		return err_refuse(e, 400, row->rule, "%s: longer than %zu bytes", row->key, row->max);
+	if (!is_utf8(text))
+		return err_refuse(e, 400, row->rule, "%s: UTF-8 was expected", row->key);
 	if (row->neutral != NULL && strcmp(text, row->neutral) == 0)
 		return 0;
 	if (kinds[row->kind].read(row, text, out) == 0)
