@@ -83,6 +83,19 @@ struct err;
 	X(SECONDS, stall_time, "limits.stallTime", "5m", 1, 86400, "",                                       \
 	    "Time that a peer may neither send nor take bytes of a transfer; never applied to a build that " \
 	    "is running")                                                                                    \
+	X(INT, request_rate, "limits.requestRate", "100", 1, 100000, "",                                     \
+	    "Requests of a task per second; ten seconds' worth may come at once")                            \
+	X(SIZE, saved_bytes, "limits.savedBytes", "1TiB", 1, INT64_MAX, "",                                  \
+	    "Bytes of image tarballs that a task may save through its socket, in all")                       \
+	X(SIZE, disk_bytes, "limits.diskBytes", "64GiB", 1, INT64_MAX, "",                                   \
+	    "Disk that a task's images may take beyond the base images that they share")                     \
+	X(INT, host_connections, "limits.hostConnections", "4000", 1, 100000, "",                            \
+	    "Connections of all tasks together")                                                             \
+	X(INT, host_builds, "limits.hostBuilds", "16", 1, 1000, "", "Builds of all tasks at a time")         \
+	X(SIZE, disk_free, "limits.diskFree", "1GiB", 0, INT64_MAX, "",                                      \
+	    "Free space of engine.dataRoot below which builds are refused, and ended; 0: never")             \
+	X(PATH, engine_root, "engine.dataRoot", "/var/lib/docker", 0, 0, "",                                 \
+	    "The engine's data root, for limits.diskFree; not watched where it cannot be seen")              \
 	X(SIZE, answer_bytes, "limits.answerBytes", "4MiB", 65536, 67108864, "",                             \
 	    "Small JSON answer of the engine at most")                                                       \
 	X(ENUM, log_level, "log.level", "info", 0, 0, "error warn info debug", "What is logged on stderr")

@@ -62,7 +62,9 @@ struct life {
 	struct proxy proxy;
 	char engine_version[64]; /* "" until the engine has said it */
 	unsigned engine_api;     /* NN, 0 until known */
-	struct fetch *version;
+	struct fetch *version, *usage;
+	unsigned usage_age; /* s since images were last counted */
+	int usage_due;
 	struct event *tick; /* asks for the version until it is known, sweeps the spool */
 	struct exporting *exports;
 	struct ending *endings;
@@ -90,6 +92,9 @@ json_t *exports_json(struct life *l, const struct task *task); /* array, new */
 /* life_end.c */
 void end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg);
 void end_stop(struct life *l); /* at shutdown */
+
+/* life_usage.c */
+void usage_tick(struct life *l);
 
 /* life_image.c */
 /* Calls that remove the loaded images that only this user still held; appended to calls. */

@@ -6,8 +6,10 @@
 #include "http/head.h"
 #include "http/target.h"
 #include "policy/decide.h"
+#include "task/limits.h"
 
 struct audit;
+struct err;
 struct gate;
 struct loop;
 struct session;
@@ -26,6 +28,7 @@ struct proxy {
 	int engine_zstd; /* the engine reads zstd contexts itself (20.10 does not) */
 	struct session *sessions;
 	uint64_t last_conn;
+	struct host_use use; /* of all tasks, now; disk_free is looked at by the life of tasks */
 	/* since the start, for metrics */
 	uint64_t requests, refused, builds, failures;
 };
@@ -36,6 +39,9 @@ void proxy_accept(struct proxy *p, struct task *task, int fd);
 
 /* Ends every session of the task at once; `why` is what the audit says. */
 void proxy_close_task(struct proxy *p, const struct task *task, const char *why);
+
+/* Ends the task's builds that may not go on: each is told e in its output. */
+void proxy_stop_builds(struct proxy *p, const struct task *task, const struct err *e);
 
 /* Sessions that have a request under way (of one task, or of all with NULL). */
 unsigned proxy_busy(const struct proxy *p, const struct task *task);

@@ -83,6 +83,7 @@ struct exchange {
 	unsigned status, engine_status;
 	uint64_t sent; /* bytes of an answer that was not relayed */
 	const char *close_why;
+	int silent; /* one of a flood: its end is not recorded */
 };
 
 struct session {
@@ -121,6 +122,7 @@ void engine_call(struct session *s); /* asks the gate for the connection of call
 enum step step_answer(struct session *s);
 enum step step_collect(struct session *s);
 enum step step_relay(struct session *s);
+void build_stop(struct session *s, const struct err *e); /* from outside of a step */
 
 /* reply.c: what we say */
 enum step reply_refuse(struct session *s, const struct err *e);

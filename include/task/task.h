@@ -27,6 +27,9 @@ enum task_state {
 struct task_counts {                  /* since the service started */
 	unsigned connections, builds; /* now */
 	uint64_t requests, refused, bytes_in, bytes_out;
+	uint64_t saved;      /* bytes of tarballs */
+	int64_t disk;        /* bytes of its images beyond their bases, as last counted */
+	uint64_t unrecorded; /* requests refused by rate since the last record of one */
 };
 
 struct task {
@@ -42,7 +45,9 @@ struct task {
 	json_t *artifacts;
 	json_t *policy_given, *limits_given; /* as registered, or NULL */
 	json_t *registered;                  /* what was read of the body, without credentials */
-	int64_t max_connections, max_builds, build_time;
+	int64_t max_connections, max_builds, build_time, max_rate, max_saved, max_disk;
+	int64_t bucket, bucket_at; /* of limits_request() */
+	int64_t flood_recorded;    /* ms: when a refusal by rate was last recorded */
 	struct task_counts now;
 	void *user;            /* of whoever serves the task's socket */
 	int journal;           /* fd of owned.jsonl, -1 when the disk failed in the middle of a line */

@@ -112,6 +112,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (l->engine_api == 0 && l->version == NULL)
 		ask_version(l);
+	usage_tick(l);
 }
 
 static int
@@ -144,7 +145,7 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 	l->audit = a;
 	l->tasks = t;
 	l->settings = s;
-	l->proxy = (struct proxy){ .loop = loop, .gate = g, .audit = a, .settings = s };
+	l->proxy = (struct proxy){ .loop = loop, .gate = g, .audit = a, .settings = s, .use.disk_free = -1 };
 	l->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, l);
 	if (l->tick == NULL)
 		abort();
@@ -168,6 +169,7 @@ life_free(struct life *l)
 	end_stop(l);
 	loadings_stop(l);
 	fetch_cancel(l->version);
+	fetch_cancel(l->usage);
 	event_free(l->tick);
 	free(l);
 }

@@ -497,9 +497,22 @@ step_relay(struct session *s)
 	if (rc < 0 && e.rule != NULL && strcmp(e.rule, "body-cut") == 0)
 		err_refuse(
 		    &e, 502, "engine", "the Docker engine closed the connection in the middle of its answer");
+	if (rc >= 0 && x->d.kind == ANSWER_SAVE)
+		rc = limits_saved(s->task, x->down.bytes, &e) < 0 ? -1 : rc;
 	if (rc < 0)
 		return relay_broken(s, &e);
 	if (rc == PUMP_WAIT)
 		return STEP_WAIT;
 	return x->d.kind == ANSWER_OUTPUT ? build_ended(s) : reply_done(s);
+}
+
+void
+build_stop(struct session *s, const struct err *e)
+{
+	record_refusal(s, e);
+	if (!s->x->head_sent)
+		(void)reply_refuse(s, e);
+	else
+		(void)relay_broken(s, e);
+	session_step(s);
 }

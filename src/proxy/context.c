@@ -51,6 +51,7 @@ context_start(struct session *s)
 
 	x->build = mem_new(sizeof *x->build);
 	s->task->now.builds++;
+	s->proxy->use.builds++;
 	s->proxy->builds++;
 	fill_ask(s, &ask);
 	x->build->context = context_filter_new(&ask, &x->build->facts);

@@ -27,6 +27,7 @@ free_build(struct session *s, struct building *b)
 		return;
 	fetch_cancel(b->fetch);
 	s->task->now.builds--;
+	s->proxy->use.builds--;
 	free(b);
 }
 

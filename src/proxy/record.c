@@ -138,17 +138,42 @@ record_decision(struct session *s, struct err *e)
 	return write_record(s, r, e);
 }
 
+/* A flood is refused request by request, but recorded once a second: with how many there were. */
+static int
+is_flood(struct session *s, const struct err *why)
+{
+	struct task *t = s->task;
+	int64_t now = now_ms();
+
+	if (why->rule == NULL || strcmp(why->rule, "limit-request-rate") != 0)
+		return 0;
+	t->now.unrecorded++;
+	if (now < t->flood_recorded + 1000)
+		return 1;
+	t->flood_recorded = now;
+	return 0;
+}
+
 void
 record_refusal(struct session *s, const struct err *why)
 {
-	json_t *r = open_record(s, "decision");
+	json_t *r;
 	struct err e = { 0 };
 
+	if (is_flood(s, why)) {
+		count_refusal(s);
+		s->x->silent = 1;
+		return;
+	}
+	r = open_record(s, "decision");
 	add_judged(s, r);
 	json_object_set_new(r, "decision", json_string("deny"));
 	json_object_set_new(r, "rule", json_string(why->rule ? why->rule : "error"));
 	json_object_set_new(r, "status", json_integer(why->status));
 	json_object_set_new(r, "reason", words(why->text));
+	if (s->task->now.unrecorded > 1)
+		json_object_set_new(r, "requests", json_integer((json_int_t)s->task->now.unrecorded));
+	s->task->now.unrecorded = 0;
 	count_refusal(s);
 	(void)write_record(s, r, &e); /* it is refused in any case */
 }
@@ -157,9 +182,12 @@ void
 record_end(struct session *s, const char *why)
 {
 	struct exchange *x = s->x;
-	json_t *r = open_record(s, "end");
+	json_t *r;
 	struct err e = { 0 };
 
+	if (x->silent)
+		return;
+	r = open_record(s, "end");
 	json_object_set_new(r, "method", json_string(x->head.method_name));
 	json_object_set_new(r, "judged", x->decided ? quoted(x->target.path) : json_null());
 	json_object_set_new(r, "rule", json_string(x->decided ? x->d.rule : "error"));
@@ -171,6 +199,8 @@ record_end(struct session *s, const char *why)
 	if (why != NULL || x->close_why != NULL)
 		json_object_set_new(r, "close", words(why != NULL ? why : x->close_why));
 	s->task->now.bytes_in += x->up.bytes + x->drained;
+	if (x->decided && x->d.kind == ANSWER_SAVE)
+		s->task->now.saved += x->down.bytes;
 	s->task->now.bytes_out += x->sent + x->down.written;
 	(void)write_record(s, r, &e);
 }

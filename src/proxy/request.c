@@ -13,6 +13,8 @@ judge(struct session *s, struct err *e)
 {
 	struct exchange *x = s->x;
 
+	if (limits_request(s->task, now_ms(), e) < 0)
+		return -1;
 	if (target_parse(&x->target, x->head.target, e) < 0)
 		return -1;
 	decide(&s->task->policy, &s->task->owned, &x->head, &x->target, &x->d);
@@ -26,16 +28,14 @@ judge(struct session *s, struct err *e)
 static int
 check_task(struct session *s, struct err *e)
 {
+	if (s->x->d.verdict == VERDICT_ALLOW && s->x->d.kind == ANSWER_SAVE)
+		return limits_saved(s->task, 0, e);
 	if (s->x->d.body != BODY_CONTEXT || s->x->d.verdict != VERDICT_ALLOW)
 		return 0;
 	if (s->task->state != TASK_RUNNING)
 		return err_refuse(
 		    e, 409, "task-finished", "the task has been finished: it can build no more images");
-	if (s->task->now.builds >= s->task->max_builds)
-		return err_refuse(e, 429, "limit-builds",
-		    "%u builds are running: more at a time are not allowed (limits.builds)",
-		    s->task->now.builds);
-	return 0;
+	return limits_build(s->task, s->proxy->settings, &s->proxy->use, e);
 }
 
 static enum step

@@ -208,6 +208,7 @@ session_close(struct session *s, const char *why)
 	stream_free(s->client);
 	(void)event_del(s->timer);
 	s->task->now.connections--;
+	s->proxy->use.connections--;
 	*s->at = s->next;
 	if (s->next != NULL)
 		s->next->at = s->at;
@@ -215,16 +216,12 @@ session_close(struct session *s, const char *why)
 }
 
 static void
-say_full(int fd, const struct task *task)
+say_full(int fd, const struct err *e)
 {
 	struct buf b = { 0 };
-	char text[128];
 	ssize_t n;
 
-	(void)snprintf(text, sizeof text,
-	    "the task has %lld connections open: more than limits.connections allows",
-	    (long long)task->max_connections);
-	http_print_error(&b, 1, 429, "limit-connections", text, 0, 0);
+	http_print_error(&b, 1, (unsigned)e->status, e->rule, e->text, 0, 0);
 	n = send(fd, buf_ptr(&b), buf_len(&b), MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)n; /* it fits an empty socket buffer, or the peer has gone */
 	buf_done(&b);
@@ -236,11 +233,12 @@ proxy_accept(struct proxy *p, struct task *task, int fd)
 {
 	struct session *s;
 	socklen_t len = sizeof s->peer;
+	struct err e = { 0 };
 
-	if (task->now.connections >= task->max_connections) {
+	if (limits_connection(task, p->settings, &p->use, &e) < 0) {
 		task->now.refused++;
 		p->refused++;
-		say_full(fd, task);
+		say_full(fd, &e);
 		return;
 	}
 	s = mem_new(sizeof *s);
@@ -259,6 +257,7 @@ proxy_accept(struct proxy *p, struct task *task, int fd)
 		s->next->at = &s->next;
 	p->sessions = s;
 	task->now.connections++;
+	p->use.connections++;
 	arm_timer(s);
 }
 
@@ -271,6 +270,18 @@ proxy_close_task(struct proxy *p, const struct task *task, const char *why)
 		next = s->next;
 		if (s->task == task)
 			session_close(s, why);
+	}
+}
+
+void
+proxy_stop_builds(struct proxy *p, const struct task *task, const struct err *e)
+{
+	struct session *s = p->sessions, *next;
+
+	for (; s != NULL; s = next) {
+		next = s->next;
+		if (s->task == task && s->x != NULL && s->x->build != NULL)
+			build_stop(s, e);
 	}
 }
 

@@ -162,7 +162,7 @@ static int
 take_limits(struct task *t, const json_t *limits, int stored, struct err *e)
 {
 	static const char *const keys[] = { "connections", "builds", "buildTime", "contextBytes", "images",
-		"names", NULL };
+		"names", "requestRate", "savedBytes", "diskBytes", NULL };
 	const struct settings *s = t->home->settings;
 	int64_t images, names;
 
@@ -173,6 +173,9 @@ take_limits(struct task *t, const json_t *limits, int stored, struct err *e)
 	    take_limit(limits, "builds", s->builds, stored, &t->max_builds, e) < 0 ||
 	    take_limit(limits, "buildTime", s->build_time, stored, &t->build_time, e) < 0 ||
 	    take_limit(limits, "contextBytes", s->context_bytes, stored, &t->policy.context_bytes, e) < 0 ||
+	    take_limit(limits, "requestRate", s->request_rate, stored, &t->max_rate, e) < 0 ||
+	    take_limit(limits, "savedBytes", s->saved_bytes, stored, &t->max_saved, e) < 0 ||
+	    take_limit(limits, "diskBytes", s->disk_bytes, stored, &t->max_disk, e) < 0 ||
 	    take_limit(limits, "images", s->images, stored, &images, e) < 0 ||
 	    take_limit(limits, "names", s->names, stored, &names, e) < 0)
 		return -1;
