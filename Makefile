@@ -28,7 +28,7 @@ endif
 
 CFLAGS   += -std=c11 -D_GNU_SOURCE -g $(OPT) $(HARDEN) $(WARN) -Iinclude -MMD -MP
 LDFLAGS  += $(LDHARDEN) $(OPT)
-LIBS     := -levent_core -lhttp_parser -ljansson -lcurl -lcrypto -lz -lzstd -llz4 -llzma -lbz2
+LIBS     := -levent_core -lhttp_parser -ljansson -lcurl -lcrypto -lseccomp -lz -lzstd -llz4 -llzma -lbz2
 
 PROGRAMS := dind-proxyd dind-image dind-uploader dindctl
 FLOORS   := base http archive docker policy task io proxy artifact image control cli
