@@ -186,9 +186,14 @@ on_data(struct tar_reader *r, const struct input *i, struct err *e)
 static int
 on_pad(struct tar_reader *r, const struct input *i, struct err *e)
 {
-	if (buf_len(i->in) < r->pad)
+	size_t n = r->pad;
+
+	/* `docker build -f - DIR` ends right behind the last file's bytes (CLI 20.10), and the engine takes it */
+	if (buf_len(i->in) < n && i->eof)
+		n = buf_len(i->in);
+	if (buf_len(i->in) < n)
 		return starved(i, e);
-	buf_drop(i->in, r->pad);
+	buf_drop(i->in, n);
 	r->state = STATE_AFTER;
 	return TAR_ENTRY_END;
 }

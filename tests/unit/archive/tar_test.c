@@ -466,7 +466,7 @@ test_built(void)
 	}
 }
 
-/* Every cut is refused but those at an entry's end. */
+/* Every cut is refused but those at an entry's end, with its padding or (CLI 20.10's -f -) without all of it. */
 static void
 test_cuts(void)
 {
@@ -479,7 +479,7 @@ test_cuts(void)
 	raw_entry(&tar, '5', "d", "");
 	raw_zeros(&tar, 2);
 	for (size_t n = 0; n < buf_len(&tar); n++) {
-		int whole = n == 0 || n == 2048 || n == 2560;
+		int whole = n == 0 || (n >= 1541 && n <= 2048) || n == 2560;
 
 		buf_clear(&cut);
 		buf_add(&cut, buf_ptr(&tar), n);

@@ -419,10 +419,17 @@ no_end(struct buf *b)
 }
 
 static void
-cut(struct buf *b)
+no_padding(struct buf *b)
 {
 	raw_file(b, "Dockerfile", GOOD);
 	b->tail -= 1;
+}
+
+static void
+cut(struct buf *b)
+{
+	raw_file(b, "Dockerfile", GOOD);
+	b->tail -= 512 - (sizeof GOOD - 1) + 1;
 }
 
 static void
@@ -545,6 +552,7 @@ test_built(void)
 		{ "CX-033 second archive", second_archive, "400 context ~behind the end" },
 		{ "single zero block", one_zero_block, "400 context ~single zero block" },
 		{ "no zero blocks at the end", no_end, "0 Dockerfile=" GOOD ";" },
+		{ "no padding at the end, as CLI 20.10 with -f -", no_padding, "0 Dockerfile=" GOOD ";" },
 		{ "cut", cut, "400 context ~cut off" },
 		{ "empty body", empty, "500 context Cannot locate specified Dockerfile: Dockerfile~" },
 		{ "CX-051 a Dockerfile as body", plain_text,
