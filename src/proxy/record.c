@@ -23,6 +23,16 @@ quoted(const char *s)
 	return s == NULL ? json_null() : json_string(log_quote(s, strlen(s), text, sizeof text));
 }
 
+/* The target as received, without its query: that is recorded redacted. */
+static json_t *
+quoted_path(const char *target)
+{
+	char text[2048];
+	size_t len = target == NULL ? 0 : strcspn(target, "?#");
+
+	return target == NULL ? json_null() : json_string(log_quote(target, len, text, sizeof text));
+}
+
 /* Our own words, in which peer bytes are quoted already. */
 static json_t *
 words(const char *s)
@@ -92,7 +102,7 @@ add_judged(const struct session *s, json_t *r)
 	const struct policy *p = &s->task->policy;
 
 	json_object_set_new(r, "method", json_string(x->head.method_name));
-	json_object_set_new(r, "path", quoted(x->head.target));
+	json_object_set_new(r, "path", quoted_path(x->head.target));
 	if (!x->decided)
 		return;
 	json_object_set_new(r, "judged", quoted(x->target.path));

@@ -466,7 +466,8 @@ test_built(void)
 	}
 }
 
-/* Every cut is refused but those at an entry's end, with its padding or (CLI 20.10's -f -) without all of it. */
+/* Every cut is refused but those at an entry's end, with its padding or (CLI 20.10's -f -) without all of it.
+ */
 static void
 test_cuts(void)
 {
