@@ -5,8 +5,8 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
 import time
 
 from proxy import SANITIZED, SLOW
-from script import WAIT, answer, built, chunked_answer, context, image_id, line, request, wire
-from tap import Skip, equal, main, ok, until
+from script import WAIT, answer, built, chunked_answer, context, image_id, line, request, saved, unpack, wire
+from tap import Skip, equal, lacks, main, ok, until
 
 UP = "/v1.41/build?t=app:1"
 MIB = 1 << 20
@@ -52,12 +52,18 @@ def vanish_silence(rig):
     closed_at_once(e, since)
 
 
+def save(rig, size):
+    """A task saves its image: client, engine, and the tarball that the engine would send."""
+    mine, tar = saved(rig.task.prefix + "docker.io/library/app:1", size)
+    rig.build("app:1", mine)
+    c = rig.ask("GET", "/v1.41/images/get?names=app:1")
+    return c, rig.engine.expect("GET", "/images/get"), tar
+
+
 @wire("a client that vanishes during a save ends it")
 def vanish_save(rig):
-    rig.build("app:1", image_id("a"))
-    c = rig.ask("GET", "/v1.41/images/get?names=app:1")
-    e = rig.engine.expect("GET", "/images/get")
-    e.send(chunked_answer(context(big=b"x" * (16 * MIB))[: 8 * MIB], kind="application/x-tar", end=False))
+    c, e, tar = save(rig, 16 * MIB)
+    e.send(chunked_answer(tar[: 8 * MIB], kind="application/x-tar", end=False))
     c.fill()
     since = time.monotonic()
     c.drop()
@@ -69,16 +75,18 @@ def vanish_save(rig):
 def slow_reader(rig):
     if SANITIZED:
         raise Skip("memory figures mean nothing under sanitizers")
-    rig.build("app:1", image_id("a"))
     before = rig.proxy.memory()
-    rig.ask("GET", "/v1.41/images/get?names=app:1")
-    e = rig.engine.expect("GET", "/images/get")
-    tar = context(big=b"x" * (64 * MIB))
+    c, e, tar = save(rig, 64 * MIB)
     e.send(chunked_answer(tar, kind="application/x-tar"))
     until(e.held_up, "the engine's stream is held up")
     ok(not e.broken, "the engine's connection is held, not closed")
     grown = rig.proxy.memory("VmHWM") - before
     ok(grown < 8 * MIB, "memory grew by %d KiB while 64 MiB waited" % (grown >> 10))
+    reply = c.answer()
+    ok(reply.complete, "it goes on when the client reads again")
+    contents = unpack(reply.body)
+    ok(sum(map(len, contents.values())) > 64 * MIB, "nothing is lost")
+    lacks(contents["manifest.json"].decode(), "dind.invalid")
     rig.alive()
 
 

@@ -2,7 +2,7 @@
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
-from script import answer, built, chunked_answer, context, image_id, line, request, wire
+from script import answer, built, chunked_answer, context, image_id, line, saved, wire
 from tap import contains, equal, lacks, main, ok, until
 
 UP = "/v1.41/build?t=app:1"
@@ -107,28 +107,46 @@ def in_chunk(rig):
 
 @wire("the engine dies in the middle of a saved image")
 def in_save(rig):
+    mine, tar = saved(rig.task.prefix + "docker.io/library/app:1", 300000)
+    rig.build("app:1", mine)
+    c = rig.ask("GET", "/v1.41/images/get?names=app:1")
+    e = rig.engine.expect("GET", "/images/get")
+    e.send(chunked_answer(tar[:200000], kind="application/x-tar", end=False))
+    e.close()
+    reply = c.answer()
+    ok(reply is not None, "an error, or an answer that is cut: not just the end")
+    ok(reply.status >= 500 or not reply.complete, "an error or a cut answer, not a whole one")
+
+
+@wire("the engine's saved image is no image")
+def no_image(rig):
     rig.build("app:1", image_id("a"))
     c = rig.ask("GET", "/v1.41/images/get?names=app:1")
     e = rig.engine.expect("GET", "/images/get")
-    e.send(chunked_answer(context(big=b"x" * 300000)[:200000], kind="application/x-tar", end=False))
+    e.send(chunked_answer(context(big=b"x" * 300000), kind="application/x-tar"))
     e.close()
     reply = c.answer()
-    ok(reply.status >= 500 or not reply.complete, "an error or a cut answer, not a whole one")
+    ok(reply is None or reply.status >= 500 or not reply.complete, "an error or a cut answer, not a whole one")
 
 
 @wire("a 101 of the engine is never believed")
 def switching(rig):
-    for ask in (("GET", "/v1.41/images/json"), ("POST", UP)):
-        c = rig.ask(*ask, body=context() if ask[0] == "POST" else None, fields={"Connection": "Upgrade", "Upgrade": "h2c"})
-        reply = c.answer() if ask[0] == "POST" and rig.engine.connections.empty() else None
-        if reply is None:
-            e = rig.engine.expect(ask[0], ask[1][6:].partition("?")[0])
-            equal(e.request.get("upgrade"), "", "Upgrade is not passed on")
-            e.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nHIJACKED")
+    for method, target in (("GET", "/v1.41/images/json"), ("POST", UP)):
+        for fields in ({}, {"Connection": "Upgrade", "Upgrade": "h2c"}):
+            rig.engine.handlers = [(method, ".*/(json|build)", switch)]
+            c = rig.ask(method, target, body=context() if method == "POST" else None, fields=fields)
             reply = c.answer()
-        ok(reply.status >= 400, "an error, not %s" % reply.first)
-        lacks(reply.text + c.buffer.decode("latin-1"), "HIJACKED")
-        c.drop()
+            ok(reply.status >= 400, "an error, not %s" % reply.first)
+            lacks(reply.text + c.buffer.decode("latin-1"), "HIJACKED")
+            c.drop()
+    ok(rig.engine.seen, "the engine was asked")
+
+
+def switch(e):
+    lacks(e.request.raw.decode().lower(), "upgrade")
+    if e.request.method == "POST":
+        e.read()
+    e.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nHIJACKED")
 
 
 LIES = {

@@ -2,6 +2,8 @@
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
+import json
+
 from script import answer, built, chunked_answer, chunks, context, image_id, request, unpack, wire
 from tap import contains, equal, lacks, main, ok
 
@@ -121,6 +123,32 @@ def mapping(rig):
     text = c.answer().text
     contains(text, "Successfully tagged app:1")
     lacks(text, "dind.invalid")
+
+
+@wire("images that are not the task's own are not listed, names or not")
+def foreign_images(rig):
+    mine, nameless = rig.build("app:1", image_id("a")), rig.build("app:2", image_id("b"))
+    own, sister = rig.task.prefix + "docker.io/library/app:1", rig.task.prefix[:-1] + "x/docker.io/library/app:1"
+    c = rig.ask("GET", "/v1.41/images/json?all=1")
+    e = rig.engine.expect("GET", "/images/json")
+    e.send(
+        chunked_answer(
+            json.dumps(
+                [
+                    {"Id": mine, "RepoTags": [own, sister, "debian:12"], "RepoDigests": ["debian@" + image_id("d")]},
+                    {"Id": nameless, "RepoTags": ["<none>:<none>"], "ParentId": image_id("f")},
+                    {"Id": image_id("c"), "RepoTags": ["debian:12"]},
+                    {"Id": image_id("d"), "RepoTags": ["<none>:<none>"]},
+                    {"Id": image_id("e"), "RepoTags": [sister]},
+                ]
+            ).encode()
+        )
+    )
+    e.close()
+    reply = c.answer()
+    equal([i["Id"] for i in reply.json], [mine, nameless], "images listed")
+    equal(reply.json[0]["RepoTags"], ["app:1"], "names listed")
+    lacks(reply.text, "debian", "dind.invalid", "f" * 64)
 
 
 @wire("an HTTP/2 preface is refused")

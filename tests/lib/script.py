@@ -12,6 +12,7 @@ Each such test runs three times: at once, one byte at a time (each is taken by t
 with the smallest socket buffers. The engine answers pings, versions and look-ups of base images by itself.
 """
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -455,8 +456,13 @@ def built(image_id, name):
 
 def context(dockerfile="FROM scratch\nCOPY f /f\n", dockerfile_last=False, **files):
     """A build context as tar; files: name=content (default one file f)."""
-    entries = [("Dockerfile", dockerfile.encode())]
-    entries[0 if dockerfile_last else 1 : 0] = list((files or {"f": b"x"}).items())
+    entries = list((files or {"f": b"x"}).items())
+    entries.insert(len(entries) if dockerfile_last else 0, ("Dockerfile", dockerfile.encode()))
+    return pack(entries)
+
+
+def pack(entries):
+    """A tar of (name, bytes)."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, data in entries:
@@ -464,6 +470,18 @@ def context(dockerfile="FROM scratch\nCOPY f /f\n", dockerfile_last=False, **fil
             info.size, info.mode = len(data), 0o644
             tar.addfile(info, io.BytesIO(data))
     return out.getvalue()
+
+
+def saved(name, size):
+    """An image as engine 20.10 saves it, with one layer of about this size: (its id, the tarball)."""
+    layer = pack([("big", b"x" * size)])
+    rootfs = {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
+    digest, directory = hashlib.sha256(config).hexdigest(), "1" * 64
+    manifest = [{"Config": digest + ".json", "RepoTags": [name], "Layers": [directory + "/layer.tar"]}]
+    entries = [(directory + "/VERSION", b"1.0"), (directory + "/json", b"{}"), (directory + "/layer.tar", layer)]
+    entries += [(digest + ".json", config), ("manifest.json", json.dumps(manifest).encode())]
+    return "sha256:" + digest, pack(entries)
 
 
 def unpack(tar):
