@@ -172,8 +172,11 @@ judge_answer(struct judge *j, const struct route_row *row, struct err *e)
 		j->d->answer = info_text(j->owned);
 		return 0;
 	}
-	message = row->route == ROUTE_NETWORK_INSPECT ? mem_printf("network %s not found", j->name)
-	                                              : mem_printf("No such container: %s", j->name);
+	message = row->route == ROUTE_NETWORK_INSPECT
+	              ? mem_printf("network %s not found", j->name)
+	              : mem_printf("No such container: %s (there are none on this "
+	                           "socket: it builds, tags and saves images)",
+	                    j->name);
 	body = json_pack("{s:s}", "message", message);
 	j->d->answer = body != NULL ? json_text(body, 0) : NULL;
 	json_decref(body);
