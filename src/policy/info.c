@@ -26,9 +26,15 @@ info_text(const struct owned *o)
 	    "Images", (int)o->count, "Containers", 0, "ContainersRunning", 0, "ContainersPaused", 0,
 	    "ContainersStopped", 0, "DriverStatus", "Labels", "Swarm", "LocalNodeState", "inactive",
 	    "Plugins", "Volume", "Network", "Log");
+	/* else clients warn of a host that they cannot see */
+	static const char *const quiet[] = { "MemoryLimit", "SwapLimit", "OomKillDisable", "CpuCfsPeriod",
+		"CpuCfsQuota", "CPUShares", "CPUSet", "IPv4Forwarding", "BridgeNfIptables",
+		"BridgeNfIp6tables" };
 	char *text;
 
 	json_object_update(v, more);
+	for (size_t i = 0; i < sizeof(quiet) / sizeof(*quiet); i++)
+		json_object_set_new(v, quiet[i], json_true());
 	text = json_text(v, 0);
 	json_decref(more);
 	json_decref(v);

@@ -13,9 +13,9 @@ void tables_note(const struct http_head *head, const struct target *target, cons
 enum { TABLES_TEXT = 256 };
 
 /*
- * Check number `at`, from 0: 1 good, 0 not, -1 when there are no more. For every parameter that a request was allowed
- * with it, and that one was refused because of it; for every route that a request was decided as its row says, and, if
- * it is open, that one was refused.
+ * Check number `at`, from 0: 1 good, 0 not, -1 when there are no more. For every parameter that a request was
+ * allowed with it, and that one was refused because of it; for every route that a request was decided as its
+ * row says, and, if it is open, that one was refused.
  */
 int tables_lint(size_t at, char text[TABLES_TEXT]);
 

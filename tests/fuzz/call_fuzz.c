@@ -50,7 +50,7 @@ check(const void *bytes, size_t size)
 
 		if (call_check(&c, &policies[i], &e) == 0) {
 			call_print(&c, &head);
-			oracle_head(&head, policies[i].network);
+			oracle_head(&head, c.ns, policies[i].network);
 		}
 		buf_done(&head);
 	}

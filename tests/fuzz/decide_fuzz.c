@@ -11,6 +11,8 @@
 #include "oracle.h"
 #include "policy/decide.h"
 
+#define NS "aaaabbbbccccddddeeee"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct policy policies[3];
@@ -54,7 +56,7 @@ setup(void)
 	policies[1].memory = 1 << 30;
 	policies[1].cpus = 2;
 	policies[2].cache = CACHE_NONE;
-	owned_init(&owned, ORACLE_NS);
+	owned_init(&owned, NS);
 	owned.elsewhere = elsewhere;
 	own('a', "docker.io/library/app:1");
 	own('a', "docker.io/library/app:latest");
@@ -77,7 +79,7 @@ forward(const struct policy *p, const struct decision *d)
 		must(call_take(&c, d->calls[i], call_size(d->calls[i]), &e) == 0);
 		must(call_check(&c, p, &e) == 0);
 		call_print(&c, &head);
-		oracle_head(&head, p->network);
+		oracle_head(&head, NS, p->network);
 		buf_done(&head);
 	}
 }

@@ -6,6 +6,7 @@
  * one of these, with names of the one namespace only. Anything else ends the process.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,6 @@
 #include "base/json.h"
 #include "http/head.h"
 #include "http/target.h"
-
-#define ORACLE_NS "aaaabbbbccccddddeeee"
 
 static inline void
 must(int fact)
@@ -44,14 +43,16 @@ static const struct {
 
 /* A whole id, a name of the namespace with a tag (or without, for a save), or of a loaded image. */
 static inline int
-oracle_mine(const char *name, int base)
+oracle_mine(const char *ns, const char *name, int base)
 {
-	static const char prefix[] = "dind.invalid/" ORACLE_NS "/", loaded[] = "dind.invalid/image/";
+	static const char loaded[] = "dind.invalid/image/";
+	char prefix[64];
 
+	snprintf(prefix, sizeof(prefix), "dind.invalid/%s/", ns);
 	must(strlen(name) < 400 && strstr(name, "/..") == NULL && strstr(name, "//") == NULL);
 	if (strncmp(name, "sha256:", 7) == 0)
 		return strspn(name + 7, "0123456789abcdef") == 64 && name[71] == '\0';
-	if (strncmp(name, prefix, sizeof(prefix) - 1) == 0)
+	if (strlen(ns) == 20 && strncmp(name, prefix, 34) == 0)
 		return strstr(name + 10, "dind.invalid") == NULL && strchr(name, '@') == NULL;
 	if (strncmp(name, loaded, sizeof(loaded) - 1) == 0)
 		return strspn(name + sizeof(loaded) - 1, "0123456789abcdef") == 32;
@@ -59,11 +60,11 @@ oracle_mine(const char *name, int base)
 }
 
 static inline void
-oracle_pair(const char *key, const char *value, const char *network)
+oracle_pair(const char *ns, const char *key, const char *value, const char *network)
 {
 	must(value[0] != '\0');
 	if (strcmp(key, "t") == 0 || strcmp(key, "names") == 0 || strcmp(key, "repo") == 0)
-		must(oracle_mine(value, 0) && strncmp(value, "dind.invalid/image/", 19) != 0);
+		must(oracle_mine(ns, value, 0) && strncmp(value, "dind.invalid/image/", 19) != 0);
 	if (strcmp(key, "networkmode") == 0)
 		must(strcmp(value, "none") == 0 || strcmp(value, network) == 0);
 	if (strcmp(key, "rm") == 0 || strcmp(key, "forcerm") == 0 || strcmp(key, "version") == 0)
@@ -78,7 +79,7 @@ oracle_pair(const char *key, const char *value, const char *network)
 		must(json_array_size(list) > 0);
 		json_array_foreach(list, i, v)
 		{
-			must(json_is_string(v) && oracle_mine(json_string_value(v), 0));
+			must(json_is_string(v) && oracle_mine(ns, json_string_value(v), 0));
 		}
 		json_decref(list);
 	}
@@ -127,18 +128,19 @@ oracle_line(const struct http_head *h, const char *path, char name[1024])
 
 /* The tag of an id's temporary name: repo and tag, together, for the very image. */
 static inline void
-oracle_tag(const struct target *t, const char *name)
+oracle_tag(const char *ns, const struct target *t, const char *name)
 {
-	static const char removed[] = "dind.invalid/" ORACLE_NS "/removed/";
 	const char *repo = target_get(t, "repo");
+	char removed[64];
+	int n = snprintf(removed, sizeof(removed), "dind.invalid/%s/removed/", ns);
 
 	must(repo != NULL && target_get(t, "tag") != NULL);
-	if (strncmp(repo, removed, sizeof(removed) - 1) == 0)
-		must(strncmp(name, "sha256:", 7) == 0 && strcmp(repo + sizeof(removed) - 1, name + 7) == 0);
+	if (strncmp(repo, removed, (size_t)n) == 0)
+		must(strncmp(name, "sha256:", 7) == 0 && strcmp(repo + n, name + 7) == 0);
 }
 
 static inline void
-oracle_head(struct buf *head, const char *network)
+oracle_head(struct buf *head, const char *ns, const char *network)
 {
 	struct http_head h;
 	struct target t;
@@ -152,7 +154,7 @@ oracle_head(struct buf *head, const char *network)
 	line = oracle_line(&h, t.path, name);
 	if (name[0] != '\0')
 		must(oracle_mine(
-		    name, strcmp(oracle_lines[line].before, "/images/") == 0 && h.method == HTTP_GET));
+		    ns, name, strcmp(oracle_lines[line].before, "/images/") == 0 && h.method == HTTP_GET));
 	if (h.method == HTTP_DELETE)
 		must(strncmp(name, "dind.invalid/", 13) == 0);
 	for (size_t i = 0; i < t.count; i++) {
@@ -160,14 +162,14 @@ oracle_head(struct buf *head, const char *network)
 		must(strstr(oracle_lines[line].keys, key) != NULL);
 		must(target_times(&t, t.query[i].key) == 1 || strcmp(key, " t ") == 0 ||
 		     strcmp(key, " names ") == 0 || strcmp(key, " extrahosts ") == 0);
-		oracle_pair(t.query[i].key, t.query[i].value, network);
+		oracle_pair(ns, t.query[i].key, t.query[i].value, network);
 	}
 	if (strcmp(oracle_lines[line].before, "/build") == 0) {
 		must(target_get(&t, "rm") && target_get(&t, "forcerm") && target_get(&t, "version"));
 		must(target_get(&t, "nocache") || target_get(&t, "cachefrom"));
 	}
 	if (oracle_lines[line].after != NULL && strcmp(oracle_lines[line].after, "/tag") == 0)
-		oracle_tag(&t, name);
+		oracle_tag(ns, &t, name);
 	target_done(&t);
 	http_head_done(&h);
 }

@@ -115,9 +115,35 @@ many(void)
 	is_int(o.count, 0, "nothing is left");
 }
 
+/* Intermediate images: noted, never owned. */
+static void
+steps(void)
+{
+	struct owned o;
+	char step[OWNED_STEP_LEN + 1];
+	const struct owned_image *image;
+
+	owned_init(&o, NS);
+	is_int(owned_step(&o, "aaaa00000000"), 1, "a step is new once");
+	is_int(owned_step(&o, "aaaa00000000"), 0, "and only once");
+	is_int(owned_step(&o, "aaaa0000000"), 0, "eleven digits are none");
+	is_int(owned_step(&o, "AAAA00000000"), 0, "nor is upper case");
+	ok(owned_has_step(&o, A) && owned_has_step(&o, B) && !owned_has_step(&o, C),
+	    "it stands for what begins so");
+	is_int(owned_by_id(&o, "aaaa00000000", &image), 0, "and is not owned");
+	for (int i = 0; i < OWNED_STEPS_MAX; i++) {
+		snprintf(step, sizeof(step), "%012x", (unsigned)i);
+		(void)owned_step(&o, step);
+	}
+	is_int(o.step_count, OWNED_STEPS_MAX, "there are at most so many");
+	ok(!owned_has_step(&o, A), "and the oldest goes first");
+	owned_done(&o);
+}
+
 int
 main(void)
 {
+	steps();
 	names_move();
 	repositories();
 	abbreviations();
