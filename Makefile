@@ -37,6 +37,7 @@ OBJECTS  := $(SOURCES:%.c=$(B)/%.o)
 MAINS    := $(wildcard src/main/*.c)
 UNITS    := $(wildcard tests/unit/*/*_test.c)
 UNITBINS := $(UNITS:tests/%.c=$(B)/tests/%)
+TOOLS    := $(wildcard tests/tools/*.c)
 FUZZERS  := $(wildcard tests/fuzz/*_fuzz.c)
 REPLAYS  := $(FUZZERS:tests/fuzz/%_fuzz.c=$(B)/tests/fuzz/%_replay)
 FUZZBINS := $(FUZZERS:tests/fuzz/%_fuzz.c=$(B)/tests/fuzz/%_fuzz)
@@ -71,7 +72,14 @@ $(B)/tests/fuzz/%_replay: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/replay.o $(B)
 $(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/libdind.a
 	@clang $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-tests: all $(UNITBINS) $(REPLAYS)
+# The policy's rows of text, and small programs for end-to-end tests.
+$(B)/tests/cases/run: $(B)/tests/cases/run.o $(B)/tests/cases/tables.o $(B)/libdind.a
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libdind.a
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tests/cases/%.o: CFLAGS += -Itests/cases
+
+tests: all $(UNITBINS) $(REPLAYS) $(B)/tests/cases/run $(TOOLS:tests/%.c=$(B)/tests/%)
 
 deps:
 	@tests/lib/deps
@@ -88,6 +96,7 @@ check:
 lint:
 	@tests/lint/floors
 	@tests/lint/format
+	@tests/lint/tables
 
 format:
 	@clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
