@@ -11,15 +11,21 @@ struct err;
 /*
  * Reads a Dockerfile as the engine's classic builder does and writes it anew with
  * mapped image names. Where engines 20.10 and 28.5 could read it differently, or where
- * it cannot be sure, it refuses and says which line (threats.md A.5.8): status 400 for
- * what is not understood, 403 for what the policy forbids, rule "dockerfile" or the rule
- * that a callback set. Lines without a mapped name come out byte for byte. Pure.
+ * it cannot be sure, it refuses and says which line: status 400, rule "dockerfile"
+ * for what is not understood; 403 and rule "add-url" or "workdir-proc" for what is forbidden;
+ * or what resolve() set. Lines without a mapped name come out byte for byte. Pure.
  *
- * Known here: stages and their names, FROM with --platform (refused unless empty),
- * ARG before the first FROM with build-args and defaults, ${x}, $x, ${x:-y}, ${x:+y},
- * escape and parser directives, continuation lines with comments and blanks, JSON forms,
- * ONBUILD, builder flags. Refused: heredocs (the engines disagree), BOM, NUL, control
- * characters, exotic white space, quotes or backslashes in flags and FROM words.
+ * Known here: stages and their names, ARG before the first FROM with build-args, defaults and the builder's
+ * own proxy names, ${x}, $x, ${x:-y}, ${x:+y}, ${x:?y}, escape directives, continuation lines with comments
+ * and blanks, JSON forms, ONBUILD, builder flags, CRLF. A FROM with a variable is written with what came
+ * out, stages and scratch too. Comments may hold all but control characters; "# syntax=" is one for the
+ * classic builder.
+ *
+ * Refused: FROM --platform unless empty, BuildKit's flags, here-documents (20.10 runs their lines, 28.5 also
+ * takes "1 << 2" for one), BOM, NUL, control characters, text that is not UTF-8, white space that only
+ * Unicode knows where it could matter, quotes or escapes in flags and FROM, an image name broken over
+ * lines, ADD of what is or could become an address (unless add_urls), ONBUILD COPY --from an image whose
+ * name would have to be changed: the trigger stays in the image.
  */
 enum {
 	DOCKERFILE_MAX = 1024 * 1024,

@@ -286,8 +286,8 @@ dockerfile_rewrite(const char *text, size_t len, const struct dockerfile_ask *as
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
 		return dockerfile_refuse(e, 1, "a byte order mark: save the file without it");
 	if (reader_init(&r, text, len, e) == 0 && read_file(&r, e) == 0) {
+		buf_add(&r.out, text + r.copied, len - r.copied);
 		buf_move(&r.out, out, buf_len(&r.out));
-		buf_add(out, text + r.copied, len - r.copied);
 		rc = 0;
 	}
 	reader_done(&r);

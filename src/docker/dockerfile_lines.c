@@ -270,6 +270,7 @@ dockerfile_lines_next(struct dockerfile_lines *l, struct dockerfile_line *line, 
 
 	buf_clear(&line->text);
 	buf_clear(&line->at);
+	buf_reserve(&line->text, 1); /* pointers into it exist even when it stays empty */
 	while ((rc = next_span(l, &s, e)) > 0) {
 		n = count_blanks(s);
 		s = (struct span){ s.s + n, s.len - n };

@@ -254,15 +254,14 @@ static int
 rough_heredoc(const char *s, const char *end)
 {
 	struct dockerfile_word w;
-	char head[32];
-	size_t n;
+	size_t i, angles;
 
 	while (dockerfile_word_blank(&s, end, &w)) {
-		n = 0;
-		for (size_t i = 0; i < w.len && n < sizeof(head); i++)
-			if (w.s[i] != '\\')
-				head[n++] = w.s[i];
-		if (begins_heredoc(head, head + n) || (n == sizeof(head) && is_digit(head[n - 1])))
+		for (i = 0; i < w.len && (w.s[i] == '\\' || is_digit(w.s[i]));)
+			i++;
+		for (angles = 0; i < w.len && (w.s[i] == '\\' || w.s[i] == '<'); i++)
+			angles += w.s[i] == '<';
+		if (angles == 2)
 			return 1;
 	}
 	return 0;
