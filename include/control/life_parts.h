@@ -76,6 +76,9 @@ struct life {
 void life_fail(life_answer_cb *cb, void *arg, const struct err *e);
 void life_say(life_answer_cb *cb, void *arg, int status, json_t *answer); /* takes answer */
 
+/* NN of the Docker API for our own calls: what every engine from 20.10 on speaks, or less if it is older. */
+unsigned life_api(const struct life *l);
+
 /* A record that no session writes: event "task" or "image". Takes more. */
 void life_record(struct life *l, const struct task *task, const char *event, const char *what, json_t *more);
 

@@ -34,6 +34,7 @@ enum route {
 	ROUTE_CONTAINER_INSPECT, /* answered here: 404 */
 	ROUTE_NETWORK_INSPECT,   /* answered here: 404 */
 	ROUTE_BASE_INSPECT,      /* our own: is a base image here, what are its triggers */
+	ROUTE_BASE_PULL,         /* our own: fetches a base image before a build that needs it */
 	ROUTE_IMAGE_LOAD,        /* our own: dind-image load */
 	ROUTE_SWEEP_LIST,        /* our own: images left under a namespace when a task ends */
 	ROUTE_COUNT

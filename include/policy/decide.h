@@ -55,6 +55,7 @@ struct decision {
 	struct call *calls[DECISION_CALLS_MAX]; /* heap */
 	/* build: what the session needs besides the call */
 	int quiet;
+	int pull; /* base images are asked for anew, by us: the engine is never told to pull in a build */
 	size_t name_count;
 	char **names; /* build and tag: canonical names to record on success; remove: names that go; heap */
 	char id[REFERENCE_ID_MAX]; /* tag, remove: the image concerned */

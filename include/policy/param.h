@@ -62,6 +62,8 @@ enum param {
 	PARAM_ONLY_IDS, /* docker-py; the engine has forgotten it */
 	/* remove */
 	PARAM_NOPRUNE,
+	/* pull */
+	PARAM_FROMIMAGE,
 	/* load */
 	PARAM_QUIET,
 	/* values of headers, not of the query */

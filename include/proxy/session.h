@@ -51,6 +51,7 @@ struct building {
 	size_t pair_count;
 	struct reference_pair pairs[DOCKERFILE_BASES_MAX];
 	size_t next_base; /* to be looked up */
+	int pulled;       /* it has been pulled: once is enough */
 	int resolved;
 	struct fetch *fetch;
 	struct filter *context, *output; /* borrowed from the pumps */

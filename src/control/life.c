@@ -61,6 +61,14 @@ life_record(struct life *l, const struct task *task, const char *event, const ch
 	json_decref(r);
 }
 
+unsigned
+life_api(const struct life *l)
+{
+	enum { USUAL = 41 };
+
+	return l->engine_api != 0 && l->engine_api < USUAL ? l->engine_api : USUAL;
+}
+
 /* What the engine can bounds what is spoken with every task. */
 static void
 take_version(struct life *l, json_t *answer)

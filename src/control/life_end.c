@@ -245,7 +245,7 @@ ask_list(struct ending *n)
 {
 	static struct call c; /* 100 KiB */
 
-	call_start(&c, ROUTE_SWEEP_LIST, n->id, 24);
+	call_start(&c, ROUTE_SWEEP_LIST, n->id, life_api(n->life));
 	n->fetch = fetch_start(n->life->loop, n->life->gate, &c, LIST_MAX, LIST_SECONDS, on_list, n);
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/settings.h"
+#include "base/version.h"
 #include "control/life_parts.h"
 #include "docker/reference.h"
 #include "io/child.h"
@@ -117,11 +118,11 @@ make_job(const struct exporting *x)
 	if (r.tag[0] == '\0')
 		memcpy(r.tag, "latest", sizeof "latest");
 	reference_familiar(&r, familiar);
-	return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:s?,s:s,s:s,s:[s],s:i,s:I,s:s}", "spool", s->spool_dir,
-	    "session", x->task->id, "taskId", x->task->task_id, "runId", (int)x->task->run_id, "name",
-	    x->name, "contentType", content_type(x->name), "expires", expires, "imageId", x->id, "image",
-	    image, "tags", familiar, "level", 0, "maxBytes", (json_int_t)s->image_bytes, "engine",
-	    x->life->engine_version);
+	return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:s?,s:s,s:s,s:[s],s:i,s:I,s:s,s:s}", "spool",
+	    s->spool_dir, "session", x->task->id, "taskId", x->task->task_id, "runId", (int)x->task->run_id,
+	    "name", x->name, "contentType", content_type(x->name), "expires", expires, "imageId", x->id,
+	    "image", image, "tags", familiar, "level", 0, "maxBytes", (json_int_t)s->image_bytes, "version",
+	    DIND_VERSION, "engine", x->life->engine_version);
 }
 
 static void
@@ -163,7 +164,7 @@ connect_engine(struct exporting *x, struct err *e)
 		memcpy(r.tag, "latest", sizeof "latest");
 	if (reference_map(&r, x->task->id, mapped, e) < 0)
 		return -1;
-	call_start(&c, ROUTE_IMAGE_SAVE, x->task->id, 41);
+	call_start(&c, ROUTE_IMAGE_SAVE, x->task->id, life_api(x->life));
 	if (call_add(&c, PARAM_NAMES, mapped, e) < 0)
 		return -1;
 	x->ticket = gate_connect(x->life->gate, &c, on_connected, x);

@@ -147,11 +147,11 @@ on_dropped(void *arg, unsigned status, json_t *answer, const struct err *e)
 
 /* A name of a loaded image in a call of our own. */
 static void
-own_call(struct call *c, enum route route, const char *name)
+own_call(const struct life *l, struct call *c, enum route route, const char *name)
 {
 	struct err e = { 0 };
 
-	call_start(c, route, CALL_NS_IMAGE, 41);
+	call_start(c, route, CALL_NS_IMAGE, life_api(l));
 	(void)call_add(c, PARAM_NAME, name, &e); /* it fits: we made it */
 }
 
@@ -163,7 +163,7 @@ drop_wrong(struct loading *x)
 {
 	static struct call c; /* 100 KiB */
 
-	own_call(&c, ROUTE_IMAGE_REMOVE, x->name);
+	own_call(x->life, &c, ROUTE_IMAGE_REMOVE, x->name);
 	x->fetch = fetch_start(x->life->loop, x->life->gate, &c, INSPECT_MAX, INSPECT_SECONDS, on_dropped, x);
 }
 
@@ -242,7 +242,7 @@ start_load(struct loading *x)
 {
 	static struct call c; /* 100 KiB */
 
-	call_start(&c, ROUTE_IMAGE_LOAD, CALL_NS_IMAGE, 41);
+	call_start(&c, ROUTE_IMAGE_LOAD, CALL_NS_IMAGE, life_api(x->life));
 	{
 		struct err e = { 0 };
 
@@ -273,7 +273,7 @@ ask_engine(struct loading *x, fetch_cb *cb)
 {
 	static struct call c; /* 100 KiB */
 
-	own_call(&c, ROUTE_IMAGE_INSPECT, x->name);
+	own_call(x->life, &c, ROUTE_IMAGE_INSPECT, x->name);
 	x->fetch = fetch_start(x->life->loop, x->life->gate, &c, INSPECT_MAX, INSPECT_SECONDS, cb, x);
 }
 
@@ -402,7 +402,7 @@ held_release(struct life *l, const char *user, struct call **calls, size_t max)
 		path = mem_printf("%s/%s", dir, entry->d_name);
 		if (release_one(path, user, name)) {
 			calls[count] = mem_new(sizeof(struct call));
-			own_call(calls[count++], ROUTE_IMAGE_REMOVE, name);
+			own_call(l, calls[count++], ROUTE_IMAGE_REMOVE, name);
 		}
 		free(path);
 	}

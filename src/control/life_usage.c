@@ -117,6 +117,6 @@ usage_tick(struct life *l)
 		return;
 	l->usage_age = 0;
 	l->usage_due = building; /* once more when the last build is over */
-	call_start(&c, ROUTE_SWEEP_LIST, "", 24);
+	call_start(&c, ROUTE_SWEEP_LIST, "", life_api(l));
 	l->usage = fetch_start(l->loop, l->gate, &c, LIST_MAX, LIST_SECONDS, on_list, l);
 }

@@ -5,9 +5,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "http/print.h"
 #include "policy/param.h"
 #include "policy/route.h"
+#include "value.h"
 
 size_t
 call_size(const struct call *c)
@@ -153,12 +155,16 @@ call_print(const struct call *c, struct buf *out)
 
 	print_path(c, row->path, &target);
 	print_query(c, &target);
-	if (config != NULL)
+	if (config != NULL && c->route == ROUTE_BASE_PULL)
+		registry_pick(config, call_get(c, PARAM_FROMIMAGE), &extra);
+	else if (config != NULL)
 		buf_printf(&extra, "X-Registry-Config: %s\r\n", config);
 	if (row->method == HTTP_POST)
 		framing = body ? HTTP_BODY_CHUNKED : HTTP_BODY_COUNTED;
 	http_print_request(out, row->method, buf_text(&target), framing, 0, body ? "application/x-tar" : NULL,
-	    config != NULL ? buf_text(&extra) : NULL);
+	    buf_len(&extra) > 0 ? buf_text(&extra) : NULL);
 	buf_done(&target);
+	if (extra.data != NULL)
+		mem_wipe(extra.data, extra.cap);
 	buf_done(&extra);
 }

@@ -125,6 +125,8 @@ check_names(const struct call *c, enum param param, const char *value, const str
 		return names_in(c->ns, value, 0);
 	case PARAM_CACHEFROM:
 		return check_cachefrom(c, value);
+	case PARAM_FROMIMAGE:
+		return p->pull && is_base(p, value);
 	case PARAM_REPO:
 	case PARAM_TAG:
 		return check_new(c);
@@ -197,6 +199,7 @@ check_present(const struct call *c, const struct policy *p, struct err *e)
 		{ ROUTE_IMAGE_HISTORY, PARAM_NAME, 0 },
 		{ ROUTE_IMAGE_REMOVE, PARAM_NAME, 0 },
 		{ ROUTE_BASE_INSPECT, PARAM_NAME, 0 },
+		{ ROUTE_BASE_PULL, PARAM_FROMIMAGE, 0 },
 		{ ROUTE_IMAGE_TAG, PARAM_NAME, 0 },
 		{ ROUTE_IMAGE_TAG, PARAM_REPO, 0 },
 		{ ROUTE_IMAGE_TAG, PARAM_TAG, 0 },

@@ -238,7 +238,12 @@ take_registry(struct judge *j, struct err *e)
 int
 judge_build(struct judge *j, struct err *e)
 {
+	const char *pull = j->value[PARAM_PULL];
+
 	j->d->quiet = j->value[PARAM_Q] != NULL;
+	j->d->pull = pull != NULL;
+	if (pull != NULL && check_value(param_by_id(ROUTE_BUILD, PARAM_PULL), pull, j->policy, e) < 0)
+		return -1;
 	if (take_forced(j, e) < 0 || check_content_type(j, e) < 0 || check_limits(j, e) < 0)
 		return -1;
 	if (take_names(j, e) < 0 || force_fixed(j, e) < 0 || force_network(j, e) < 0)

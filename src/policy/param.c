@@ -39,7 +39,7 @@ static const struct param_row rows[] = {
 	    "always sent as the task's own images (policy.cache): no step comes from another task's build")
 	ROW(NOCACHE, "nocache", BUILD, BOOL, ALLOW, 0, 16, 24, "build-cache", NULL, NULL,
 	    "also sent when the policy or the task has no cache")
-	ROW(PULL, "pull", BUILD, BOOL, CAP, 0, 16, 24, "build-pull", NULL, NULL,
+	ROW(PULL, "pull", BUILD, BOOL, LOCAL, 0, 16, 24, "build-pull", NULL, NULL,
 	    "the engine would ask a registry for every base image, which the operator does not allow "
 	    "(policy.pull): leave --pull out, bases that are on the host are used")
 	ROW(NETWORKMODE, "networkmode", BUILD, TEXT, FORCE, 0, 256, 24, "build-network", "default", NULL,
@@ -106,6 +106,8 @@ static const struct param_row rows[] = {
 	    "credentials for base images: dropped unless the operator passes them on (policy.registryAuth)")
 	/* our own calls */
 	ROW(ALL, "all", SWEEP_LIST, BOOL, FORCE, 0, 16, 24, "sweep-list", NULL, "1", "")
+	ROW(FROMIMAGE, "fromImage", BASE_PULL, TEXT, REWRITE, 0, REFERENCE_MAX, 24, "base-pull", NULL, NULL, "")
+	ROW(REGISTRY_CONFIG, "X-Registry-Config", BASE_PULL, REGISTRY, CAP, 0, KIB(24), 24, "build-registry", NULL, NULL, "")
 	ROW(QUIET, "quiet", IMAGE_LOAD, BOOL, FORCE, 0, 16, 24, "image-load", NULL, "1", "")
 };
 /* clang-format on */

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "docker/reference.h"
 #include "value.h"
 
 /*
@@ -141,4 +142,37 @@ out:
 	json_decref(given);
 	wipe_buf(&plain);
 	return rc;
+}
+
+/* docker.io's credentials stand under the address of its old index. */
+static const char *
+key_of(const char *domain)
+{
+	return strcmp(domain, "docker.io") == 0 ? "https://index.docker.io/v1/" : domain;
+}
+
+void
+registry_pick(const char *config, const char *image, struct buf *out)
+{
+	struct buf plain = { 0 };
+	struct reference r;
+	struct err ignored;
+	json_t *hosts = NULL, *host;
+	char *text = NULL;
+
+	(void)buf_reserve(&plain, strlen(config)); /* does not move: one copy to wipe */
+	if (reference_parse(&r, image, &ignored) == 0 && decode(config, &plain) == 0)
+		hosts = json_parse(buf_ptr(&plain), buf_len(&plain), &ignored);
+	host = json_object_get(hosts, key_of(r.domain));
+	if (host != NULL)
+		text = json_text(host, 0);
+	if (text != NULL) {
+		buf_adds(out, "X-Registry-Auth: ");
+		encode((const uint8_t *)text, strlen(text), out);
+		buf_adds(out, "\r\n");
+		mem_wipe(text, strlen(text));
+	}
+	free(text);
+	json_decref(hosts);
+	wipe_buf(&plain);
 }

@@ -98,6 +98,7 @@ static const struct route_row rows[] = {
 /* What dind-proxy itself asks the engine: no task reaches these rows. */
 static const struct route_row ours[] = {
 	ALLOW("base-inspect", GET, "/images/{name}/json", BASE_INSPECT, "")
+	ALLOW("base-pull", POST, "/images/create", BASE_PULL, "")
 	ALLOW("own-load", POST, "/images/load", IMAGE_LOAD, "")
 	ALLOW("sweep-list", GET, "/images/json", SWEEP_LIST, "")
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/settings.h"
 #include "io/fetch.h"
@@ -17,6 +18,7 @@ enum {
 	 * is judged to its end before the engine hears a byte. */
 	CONNECT_AT = PUMP_HIGH / 2,
 	BASE_ANSWER_MAX = 1024 * 1024,
+	PULL_ANSWER_MAX = 16 * 1024 * 1024, /* progress of every layer, line by line */
 	BASE_SECONDS = 30,
 };
 
@@ -89,50 +91,117 @@ judge_triggers(struct session *s, const char *typed, json_t *answer, struct err 
 	return 0;
 }
 
+static void ask_base(struct session *s);
+
+/* The present base image is known, or it is why the build does not go on. */
+static void
+base_known(struct session *s, const struct err *why)
+{
+	if (why != NULL) {
+		record_refusal(s, why);
+		(void)reply_refuse(s, why);
+	} else {
+		s->x->build->next_base++;
+		s->x->build->pulled = 0;
+	}
+	session_step(s);
+}
+
+/* The answer is a stream of progress: whether the image is here now, the next look tells. */
+static void
+on_pulled(void *arg, unsigned status, json_t *answer, const struct err *e)
+{
+	struct session *s = arg;
+	struct building *b = s->x->build;
+	struct err why = { 0 };
+
+	b->fetch = NULL;
+	b->pulled = 1;
+	if (status == 200) {
+		ask_base(s);
+		return;
+	}
+	err_refuse(&why, status == 404 ? 404 : 502, "base-image-missing",
+	    "base image '%s' cannot be pulled: %s", b->facts.bases[b->next_base].name.typed,
+	    status ? json_str(answer, "message", "the engine gives no reason") : e->text);
+	base_known(s, &why);
+}
+
+static void
+pull_base(struct session *s)
+{
+	struct building *b = s->x->build;
+	const char *config = call_get(s->x->d.calls[0], PARAM_REGISTRY_CONFIG);
+	static struct call c; /* 100 KiB, used up at once */
+	struct err e = { 0 };
+
+	call_start(&c, ROUTE_BASE_PULL, s->task->id, s->x->d.api);
+	(void)call_add(&c, PARAM_FROMIMAGE, b->facts.bases[b->next_base].name.mapped, &e);
+	if (config != NULL)
+		(void)call_add(&c, PARAM_REGISTRY_CONFIG, config, &e);
+	b->fetch = fetch_start(
+	    s->proxy->loop, s->proxy->gate, &c, PULL_ANSWER_MAX, (int)s->task->build_time, on_pulled, s);
+	mem_wipe(&c, sizeof c);
+}
+
 static void
 on_base(void *arg, unsigned status, json_t *answer, const struct err *e)
 {
 	struct session *s = arg;
 	struct building *b = s->x->build;
-	const char *typed = b->facts.bases[b->next_base].name.typed;
-	struct err refused = { 0 };
+	const struct dockerfile_base *base = &b->facts.bases[b->next_base];
+	struct err why = { 0 };
 	int rc = 0;
 
 	b->fetch = NULL;
-	if (status == 0)
-		rc = err_refuse(&refused, e->status ? e->status : 502, "engine", "%s", e->text);
-	else if (status == 404 && !s->task->policy.pull)
-		rc = err_refuse(&refused, 404, "base-image-missing",
-		    "base image '%s' is not on this host, and policy.pull does not let the engine fetch it",
-		    typed);
-	else if (status == 200)
-		rc = judge_triggers(s, typed, answer, &refused);
-	else if (status != 404)
-		rc = err_refuse(&refused, 502, "engine",
-		    "the engine answered %u when asked for base image '%s'", status, typed);
-	b->next_base++;
-	if (rc < 0) {
-		record_refusal(s, &refused);
-		(void)reply_refuse(s, &refused);
+	if (status == 404 && s->task->policy.pull && !base->own && !b->pulled) {
+		pull_base(s);
+		return;
 	}
-	session_step(s);
+	if (status == 0)
+		rc = err_refuse(&why, e->status ? e->status : 502, "engine", "%s", e->text);
+	else if (status == 404)
+		rc = err_refuse(&why, 404, "base-image-missing", "base image '%s' is not on this host%s",
+		    base->name.typed,
+		    s->task->policy.pull ? ", and pulling it did not bring it"
+		                         : ", and policy.pull does not let the engine fetch it");
+	else if (status == 200)
+		rc = judge_triggers(s, base->name.typed, answer, &why);
+	else
+		rc = err_refuse(&why, 502, "engine", "the engine answered %u when asked for base image '%s'",
+		    status, base->name.typed);
+	base_known(s, rc < 0 ? &why : NULL);
 }
 
-/* One question at a time, for every image that FROM or COPY --from names. Returns 1 when all are known. */
-static int
-resolve_bases(struct session *s)
+static void
+ask_base(struct session *s)
 {
 	struct building *b = s->x->build;
 	static struct call c; /* 100 KiB, used up at once */
 	struct err e = { 0 };
 
+	call_start(&c, ROUTE_BASE_INSPECT, s->task->id, s->x->d.api);
+	(void)call_add(&c, PARAM_NAME, b->facts.bases[b->next_base].name.mapped, &e);
+	b->fetch = fetch_start(s->proxy->loop, s->proxy->gate, &c, BASE_ANSWER_MAX, BASE_SECONDS, on_base, s);
+}
+
+/*
+ * One question at a time, for every image that FROM or COPY --from names. Returns 1 when all are known. What
+ * is not here is pulled by us, before the build: so its ONBUILD triggers are judged, too.
+ */
+static int
+resolve_bases(struct session *s)
+{
+	struct building *b = s->x->build;
+
 	if (b->fetch != NULL)
 		return 0;
 	if (b->next_base == b->facts.base_count)
 		return 1;
-	call_start(&c, ROUTE_BASE_INSPECT, s->task->id, s->x->d.api);
-	(void)call_add(&c, PARAM_NAME, b->facts.bases[b->next_base].name.mapped, &e);
-	b->fetch = fetch_start(s->proxy->loop, s->proxy->gate, &c, BASE_ANSWER_MAX, BASE_SECONDS, on_base, s);
+	if (s->x->d.pull && !b->facts.bases[b->next_base].own)
+		pull_base(s);
+	else
+		ask_base(s);
 	return 0;
 }
 

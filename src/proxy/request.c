@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "http/print.h"
 #include "io/stream.h"
 #include "proxy/session.h"
@@ -119,6 +120,8 @@ step_head(struct session *s)
 		return reply_refuse(s, &e);
 	}
 	s->x->head = head;
+	mem_wipe(
+	    c->in.data + c->in.head, used); /* X-Registry-Config: the buffer lives as long as the session */
 	buf_drop(&c->in, used);
 	return take_request(s);
 }

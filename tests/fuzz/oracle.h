@@ -29,12 +29,13 @@ static const struct {
 	{ "GET", "/_ping", NULL, "" },
 	{ "GET", "/version", NULL, "" },
 	{ "POST", "/build", NULL,
-	    " t dockerfile buildargs labels target cachefrom nocache pull networkmode extrahosts rm forcerm "
+	    " t dockerfile buildargs labels target cachefrom nocache networkmode extrahosts rm forcerm "
 	    "version memory memswap cpushares cpuperiod cpuquota cpusetcpus cpusetmems cgroupparent shmsize "
 	    "ulimits " },
 	{ "GET", "/images/json", NULL, " all " },
 	{ "GET", "/images/get", NULL, " names " },
 	{ "POST", "/images/load", NULL, " quiet " },
+	{ "POST", "/images/create", NULL, " fromImage " },
 	{ "GET", "/images/", "/json", "" },
 	{ "GET", "/images/", "/history", "" },
 	{ "POST", "/images/", "/tag", " repo tag " },
@@ -65,6 +66,8 @@ oracle_pair(const char *ns, const char *key, const char *value, const char *netw
 	must(value[0] != '\0');
 	if (strcmp(key, "t") == 0 || strcmp(key, "names") == 0 || strcmp(key, "repo") == 0)
 		must(oracle_mine(ns, value, 0) && strncmp(value, "dind.invalid/image/", 19) != 0);
+	if (strcmp(key, "fromImage") == 0)
+		must(strncmp(value, "docker.io/library/", 18) == 0 && strchr(value + 18, ':') != NULL);
 	if (strcmp(key, "networkmode") == 0)
 		must(strcmp(value, "none") == 0 || strcmp(value, network) == 0);
 	if (strcmp(key, "rm") == 0 || strcmp(key, "forcerm") == 0 || strcmp(key, "version") == 0)
