@@ -9,16 +9,21 @@
 
 /*
  * The build context as a filter: any compression that the engine sniffs in, one canonical
- * uncompressed tar out, the Dockerfile judged and written anew on its way (threats.md A.5.6-7).
+ * uncompressed tar out, the Dockerfile judged and written anew on its way. Equal files give equal bytes,
+ * whatever wrote them (GNU, PAX or ustar, any compression).
  *
  * Kept: files, directories, symlinks, hard links to an earlier file, modes, owners (numbers), mtimes,
- * xattrs user.* and security.capability. Names are cleaned ("./a" is "a"). Refused with 400 and rule
- * "context": duplicates (a directory may come twice), names that leave the root, anything below
- * a non-directory, devices and FIFOs, links as Dockerfile, more entries or bytes than allowed
- * (rules "limit-context-entries", "limit-context-bytes"). The Dockerfile is the one that the engine would
- * use: the parameter, or "Dockerfile", or "dockerfile" when there is none; without one the engine's own words
+ * xattrs user.* and security.capability; times to the second, no owners' names. Names are cleaned ("./a" is
+ * "a"). Refused with 400 and rule "context": duplicates (a directory may come twice), absolute names and
+ * "..", anything below a non-directory, devices and FIFOs, links as or to the Dockerfile, more than 255
+ * levels, a first name that an engine would take for compressed data. Refused with 413: more than allowed,
+ * rules "limit-context-entries" (directories that are only implied count), "limit-context-bytes",
+ * "limit-dockerfile-bytes". The Dockerfile is the one that the engine would
+ * use: the parameter, or "Dockerfile", or "dockerfile" when there is none (it is held until that is known,
+ * and passes untouched beside a "Dockerfile"); without one the engine's own words
  * ("Cannot locate specified Dockerfile: ...", status 500) are the answer. A body that is not a tar
- * at all is refused. Memory: the Dockerfile (DOCKERFILE_MAX), 8 to 16 bytes an entry, codec state.
+ * at all is refused. Memory: the Dockerfile (DOCKERFILE_MAX), 8 to 16 bytes an entry, codec state. It takes
+ * random numbers (getrandom(2)) for the key of its hash, which show in nothing that comes out.
  */
 struct context_ask {
 	const char *dockerfile; /* the parameter, cleaned here; NULL or "" = default */

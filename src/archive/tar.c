@@ -188,7 +188,8 @@ on_pad(struct tar_reader *r, const struct input *i, struct err *e)
 {
 	size_t n = r->pad;
 
-	/* `docker build -f - DIR` ends right behind the last file's bytes (CLI 20.10), and the engine takes it */
+	/* `docker build -f - DIR` of CLI 20.10 ends right behind the last file's bytes: the engine takes it
+	 */
 	if (buf_len(i->in) < n && i->eof)
 		n = buf_len(i->in);
 	if (buf_len(i->in) < n)
