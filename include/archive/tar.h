@@ -72,7 +72,8 @@ void tar_reader_free(struct tar_reader *r);
  * Takes bytes from in (they are dropped from it as they are used; a TAR_DATA
  * span is dropped by the next call). Returns an enum tar_event or -1. After
  * TAR_EOF it swallows what follows if it is zero bytes, else -1: nothing hides
- * behind the end. eof in the middle of an entry, or after a single zero block, is -1.
+ * behind the end. eof in the middle of an entry, or after a single zero block, is -1; only the padding
+ * of the last file may be missing.
  */
 int tar_read(struct tar_reader *r, struct buf *in, int eof, const uint8_t **data, size_t *len, struct err *e);
 

@@ -9,8 +9,8 @@
 
 /*
  * The build context as a filter: any compression that the engine sniffs in, one canonical
- * uncompressed tar out, the Dockerfile judged and written anew on its way. Equal files give equal bytes,
- * whatever wrote them (GNU, PAX or ustar, any compression).
+ * uncompressed tar out, the Dockerfile judged and written anew on its way. Equal files in equal order give
+ * equal bytes, whatever wrote them (GNU, PAX or ustar, any compression).
  *
  * Kept: files, directories, symlinks, hard links to an earlier file, modes, owners (numbers), mtimes,
  * xattrs user.* and security.capability; times to the second, no owners' names. Names are cleaned ("./a" is
