@@ -8,6 +8,8 @@
  * A byte queue in one piece of memory: bytes are added at the tail and dropped
  * at the head. It grows as asked and does not limit itself: whoever fills it
  * from a peer checks its own cap first. A zeroed struct is an empty buffer.
+ * Memory that is given back, or left for a larger piece, is wiped: credentials
+ * pass through buffers, and nobody has to know through which.
  */
 struct buf {
 	uint8_t *data;

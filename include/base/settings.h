@@ -30,11 +30,26 @@ struct err;
 	    "Build-args whose values may stand in the audit log; all others are logged by name only")        \
 	X(PATH, spool_dir, "spool.dir", "/var/lib/dind-proxy/spool", 0, 0, "",                               \
 	    "Directory between export and upload")                                                           \
-	X(ENUM, store_type, "store.type", "local", 0, 0, "local", "Where artifacts go")                      \
+	X(ENUM, store_type, "store.type", "local", 0, 0, "local s3", "Where artifacts go")                   \
 	X(PATH, store_dir, "store.dir", "/var/lib/dind-proxy/store", 0, 0, "",                               \
 	    "Directory of the local artifact store")                                                         \
+	X(STRING, s3_endpoint, "store.s3.endpoint", "", 0, 0, "",                                            \
+	    "S3 store: its URL, such as \"https://s3.eu-central-1.amazonaws.com\"")                          \
+	X(STRING, s3_region, "store.s3.region", "us-east-1", 0, 0, "", "S3 store: region of the bucket")     \
+	X(STRING, s3_bucket, "store.s3.bucket", "", 0, 0, "", "S3 store: the bucket")                        \
+	X(STRING, s3_prefix, "store.s3.prefix", "", 0, 0, "",                                                \
+	    "S3 store: what all keys begin with, such as \"dind/\"")                                         \
+	X(PATH, s3_credentials, "store.s3.credentials", "/etc/dind-proxy/s3.json", 0, 0, "",                 \
+	    "S3 store: file {\"accessKeyId\", \"secretAccessKey\", \"sessionToken\"}, mode 0600; read anew " \
+	    "when the "                                                                                      \
+	    "store refuses it")                                                                              \
+	X(BOOL, s3_path_style, "store.s3.pathStyle", "true", 0, 0, "",                                       \
+	    "S3 store: the bucket stands in the path, not in the host name")                                 \
 	X(PATH, image_program, "programs.image", "/usr/libexec/dind-proxy/dind-image", 0, 0, "",             \
 	    "The program that exports and loads images, one process per image")                              \
+	X(NAME, user, "user", "", 0, 0, "root",                                                              \
+	    "User that dind-proxyd (but for its gate) and dind-uploader become when root starts them; "      \
+	    "empty: no other")                                                                               \
 	X(INT, socket_mode, "task.socketMode", "438", 0, 511, "",                                            \
 	    "Mode of a task's socket, decimal; 438 is 0666: users of a container that are not root may "     \
 	    "build")                                                                                         \

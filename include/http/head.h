@@ -51,7 +51,8 @@ struct http_head {
 	int upgrade;         /* an Upgrade field is present, with or without Connection: never followed */
 	size_t count;
 	struct http_field fields[HTTP_FIELDS_MAX];
-	char *text; /* what the strings above point into */
+	char *text; /* what the strings above point into; wiped when it is given back */
+	size_t text_size;
 };
 
 /*

@@ -30,6 +30,7 @@ buf_reserve(struct buf *b, size_t n)
 
 			if (len > 0)
 				memcpy(grown, b->data + b->head, len);
+			mem_wipe(b->data, b->cap);
 			free(b->data);
 			b->data = grown;
 			b->cap = want;
@@ -118,6 +119,7 @@ buf_clear(struct buf *b)
 void
 buf_done(struct buf *b)
 {
+	mem_wipe(b->data, b->cap);
 	free(b->data);
 	*b = (struct buf){ 0 };
 }

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/mem.h"
 
 json_t *
 json_parse(const void *text, size_t len, struct err *e)
@@ -55,6 +56,7 @@ json_write(const char *path, const json_t *value, mode_t mode, struct err *e)
 	buf_adds(&b, text);
 	buf_adds(&b, "\n");
 	rc = fs_replace(path, buf_ptr(&b), buf_len(&b), mode, e);
+	mem_wipe(text, strlen(text)); /* it may be credentials; buf wipes itself */
 	free(text);
 	buf_done(&b);
 	return rc;

@@ -68,5 +68,6 @@ mem_printf(const char *fmt, ...)
 void
 mem_wipe(void *p, size_t len)
 {
-	explicit_bzero(p, len);
+	if (len > 0)
+		explicit_bzero(p, len);
 }

@@ -75,7 +75,7 @@ start(struct http_head *h, enum raw_kind kind, const void *bytes, size_t len, si
 	if (rc == 0)
 		rc = raw_check(kind, bytes, *used, e);
 	if (rc == 0)
-		h->text = mem_new(*used);
+		h->text = mem_new(h->text_size = *used);
 	return rc;
 }
 
@@ -110,6 +110,7 @@ http_response_parse(
 void
 http_head_done(struct http_head *h)
 {
+	mem_wipe(h->text, h->text_size);
 	free(h->text);
 	*h = (struct http_head){ 0 };
 }

@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -17,29 +17,58 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/loop.h"
+#include "io/spawner.h"
 
-extern char **environ;
-
-enum { LINE_MAX_BYTES = 1024 * 1024, ENGINE_FD = 3 };
+enum { LINE_MAX_BYTES = 1024 * 1024, PIECE = 16 * 1024, KILL_WAIT = 10 * 1000 };
 
 struct child {
-	struct loop *loop;
-	pid_t pid;
+	uint32_t ticket;
 	int out;
+	int eof, ended; /* it will write nothing more; its status is known */
+	int status;
 	struct event *reader;
 	struct buf lines;
 	child_event_cb *on_event;
 	child_end_cb *on_end;
 	void *arg;
+	struct child *next;
 };
+
+static struct {
+	int fd;
+	struct event *reader;
+	void (*on_lost)(void *arg);
+	void *arg;
+	uint32_t last;
+	struct child *first;
+} spawner = { .fd = -1 };
 
 static void
 free_child(struct child *c)
 {
+	struct child **at = &spawner.first;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	event_free(c->reader);
 	close(c->out);
 	buf_done(&c->lines);
 	free(c);
+}
+
+/* Both its last word and its status are here: it is over. */
+static void
+finish(struct child *c)
+{
+	child_end_cb *on_end = c->on_end;
+	void *arg = c->arg;
+	int status = c->status;
+
+	if (!c->eof || !c->ended)
+		return;
+	free_child(c);
+	on_end(arg, status);
 }
 
 static void
@@ -69,14 +98,35 @@ take_lines(struct child *c)
 		buf_clear(&c->lines);
 }
 
+static int
+ask(uint32_t kind, uint32_t ticket, const char *verb, const int *fd)
+{
+	struct spawn_ask a = { .kind = kind, .ticket = ticket };
+	const size_t size = SPAWN_DESCRIPTORS * sizeof *fd;
+	union {
+		char bytes[CMSG_SPACE(SPAWN_DESCRIPTORS * sizeof(int))];
+		struct cmsghdr align;
+	} control = { { 0 } };
+	struct iovec v = { &a, sizeof a };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	(void)snprintf(a.verb, sizeof a.verb, "%s", verb);
+	if (fd != NULL) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof control;
+		CMSG_FIRSTHDR(&m)->cmsg_level = SOL_SOCKET;
+		CMSG_FIRSTHDR(&m)->cmsg_type = SCM_RIGHTS;
+		CMSG_FIRSTHDR(&m)->cmsg_len = CMSG_LEN(size);
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fd, size);
+	}
+	return sendmsg(spawner.fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof a ? 0 : -1;
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct child *c = arg;
-	ssize_t n = read((int)fd, buf_reserve(&c->lines, 16 * 1024), 16 * 1024);
-	int status = 0;
-	child_end_cb *on_end = c->on_end;
-	void *end_arg = c->arg;
+	ssize_t n = read((int)fd, buf_reserve(&c->lines, PIECE), PIECE);
 
 	(void)what;
 	if (n > 0) {
@@ -87,52 +137,78 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	/* its stdout has ended: it is on its way out, or has gone wrong */
-	(void)kill(c->pid, SIGTERM);
-	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	free_child(c);
-	on_end(end_arg, status);
+	(void)event_del(c->reader);
+	(void)ask(SPAWN_KILL, c->ticket, "", NULL);
+	c->eof = 1;
+	finish(c);
 }
 
-static int
-spawn(const char *const *argv, int in, int out, int engine, pid_t *pid, struct err *e)
+/* No status will come: those that ran were killed. Their last words are still read. */
+static void
+lose_spawner(void)
 {
-	posix_spawn_file_actions_t a;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int rc;
+	struct child *next;
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawn_file_actions_init(&a);
-	posix_spawn_file_actions_adddup2(&a, in, 0);
-	posix_spawn_file_actions_adddup2(&a, out, 1);
-	posix_spawn_file_actions_adddup2(&a, engine, ENGINE_FD);
-	posix_spawn_file_actions_addclosefrom_np(&a, ENGINE_FD + 1);
-	rc = posix_spawn(pid, argv[0], &a, &attr, (char *const *)(uintptr_t)argv, environ);
-	posix_spawn_file_actions_destroy(&a);
-	posix_spawnattr_destroy(&attr);
-	return rc == 0 ? 0 : err_set(e, rc, "cannot start '%s': %m", argv[0]);
+	(void)event_del(spawner.reader);
+	for (struct child *c = spawner.first; c != NULL; c = next) {
+		next = c->next;
+		c->ended = 1;
+		c->status = SIGKILL;
+		finish(c);
+	}
+	spawner.on_lost(spawner.arg);
 }
 
-/* A pipe whose descriptors are above the ones that the child gets. */
+static void
+on_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct spawn_end end;
+	ssize_t n = recv((int)fd, &end, sizeof end, MSG_DONTWAIT);
+	struct child *c = spawner.first;
+
+	(void)what;
+	(void)arg;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != (ssize_t)sizeof end) {
+		lose_spawner();
+		return;
+	}
+	while (c != NULL && c->ticket != end.ticket)
+		c = c->next;
+	if (c == NULL)
+		return; /* killed and forgotten */
+	c->ended = 1;
+	c->status = end.status;
+	finish(c);
+}
+
+void
+children_open(struct loop *l, int fd, void (*on_lost)(void *arg), void *arg)
+{
+	spawner.fd = fd;
+	spawner.on_lost = on_lost;
+	spawner.arg = arg;
+	spawner.reader = event_new(loop_base(l), fd, EV_READ | EV_PERSIST, on_end, NULL);
+	if (spawner.reader == NULL || event_add(spawner.reader, NULL) < 0)
+		abort();
+}
+
+void
+children_close(void)
+{
+	if (spawner.fd < 0)
+		return;
+	event_free(spawner.reader);
+	close(spawner.fd);
+	spawner.fd = -1;
+}
+
 static int
 make_pair(int fd[2], struct err *e)
 {
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
 		return err_set(e, errno, "socketpair: %m");
-	for (int i = 0; i < 2; i++) {
-		int high = fcntl(fd[i], F_DUPFD_CLOEXEC, 16);
-
-		if (high >= 0) {
-			close(fd[i]);
-			fd[i] = high;
-		}
-	}
 	return 0;
 }
 
@@ -151,32 +227,47 @@ send_job(int fd, const json_t *job, struct err *e)
 	return n == (ssize_t)len ? 0 : err_set(e, errno, "cannot hand the job over");
 }
 
+static struct child *
+add_child(struct loop *l, uint32_t ticket, int out)
+{
+	struct child *c = mem_new(sizeof *c);
+
+	c->ticket = ticket;
+	c->out = out;
+	c->next = spawner.first;
+	spawner.first = c;
+	(void)fcntl(out, F_SETFL, O_NONBLOCK);
+	c->reader = event_new(loop_base(l), out, EV_READ | EV_PERSIST, on_readable, c);
+	if (c->reader == NULL || event_add(c->reader, NULL) < 0)
+		abort();
+	return c;
+}
+
+static int
+start(const char *const *argv, const json_t *job, int in[2], int out[2], int engine, struct err *e)
+{
+	if (make_pair(in, e) < 0 || make_pair(out, e) < 0 || send_job(in[1], job, e) < 0)
+		return -1;
+	(void)fcntl(engine, F_SETFL, fcntl(engine, F_GETFL) & ~O_NONBLOCK);
+	if (++spawner.last == 0)
+		spawner.last = 1;
+	if (ask(SPAWN_START, spawner.last, argv[1], (const int[]){ in[0], out[1], engine }) < 0)
+		return err_set(e, errno, "cannot start '%s': the spawner does not answer: %m", argv[0]);
+	return 0;
+}
+
 struct child *
 child_start(struct loop *l, const char *const *argv, const json_t *job, int engine, child_event_cb *on_event,
-    child_end_cb *on_end, void *arg, struct err *e)
+    child_end_cb *on_ended, void *arg, struct err *e)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, high = fcntl(engine, F_DUPFD_CLOEXEC, 16);
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 };
 	struct child *c = NULL;
-	pid_t pid;
 
-	close(engine);
-	if (high >= 0)
-		(void)fcntl(high, F_SETFL, fcntl(high, F_GETFL) & ~O_NONBLOCK);
-	if (high < 0)
-		err_set(e, errno, "cannot duplicate a descriptor: %m");
-	else if (make_pair(in, e) == 0 && make_pair(out, e) == 0 && send_job(in[1], job, e) == 0 &&
-	         spawn(argv, in[0], out[1], high, &pid, e) == 0) {
-		c = mem_new(sizeof *c);
-		*c = (struct child){ .loop = l,
-			.pid = pid,
-			.out = out[0],
-			.on_event = on_event,
-			.on_end = on_end,
-			.arg = arg };
-		(void)fcntl(out[0], F_SETFL, O_NONBLOCK);
-		c->reader = event_new(loop_base(l), out[0], EV_READ | EV_PERSIST, on_readable, c);
-		if (c->reader == NULL || event_add(c->reader, NULL) < 0)
-			abort();
+	if (start(argv, job, in, out, engine, e) == 0) {
+		c = add_child(l, spawner.last, out[0]);
+		c->on_event = on_event;
+		c->on_end = on_ended;
+		c->arg = arg;
 		out[0] = -1;
 	}
 	for (int i = 0; i < 2; i++) {
@@ -185,18 +276,30 @@ child_start(struct loop *l, const char *const *argv, const json_t *job, int engi
 		if (out[i] >= 0)
 			close(out[i]);
 	}
-	if (high >= 0)
-		close(high);
+	close(engine);
 	return c;
 }
 
+/*
+ * The kernel closes a process's descriptors when none of its threads runs any more: the end of its standard
+ * output says that it has gone, whoever waits for it. That must be known before its files are removed.
+ */
 void
 child_kill(struct child *c)
 {
+	struct pollfd p = { .events = POLLIN };
+	ssize_t n;
+
 	if (c == NULL)
 		return;
-	(void)kill(c->pid, SIGKILL);
-	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	p.fd = c->out;
+	(void)ask(SPAWN_KILL, c->ticket, "", NULL);
+	do {
+		int ready = poll(&p, 1, KILL_WAIT);
+
+		if (ready == 0 || (ready < 0 && errno != EINTR))
+			break; /* stuck in the kernel: nothing can be done about it here */
+		n = recv(c->out, buf_reserve(&c->lines, PIECE), PIECE, MSG_DONTWAIT);
+	} while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
 	free_child(c);
 }

@@ -4,10 +4,10 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -57,12 +57,24 @@ gate_fork(const struct settings *s, pid_t *pid, int *fd, struct err *e)
 		*fd = pair[0];
 		return 0;
 	}
-	close(pair[0]);
-	(void)prctl(PR_SET_NAME, "dind-gate");
+	confine_child("dind-gate", &pair[1]);
 	policy_init(&host, s);
+	if (confine(CONFINE_GATE, NULL, e) < 0) {
+		log_error("gate", "%s", e->text);
+		_exit(1);
+	}
 	gate_serve(pair[1], s->engine_socket, &host);
 	policy_done(&host);
 	_exit(0);
+}
+
+/* It may hold registry credentials. */
+static void
+forget_message(struct ticket *t)
+{
+	mem_wipe(t->message, t->message == NULL ? 0 : t->len);
+	free(t->message);
+	t->message = NULL;
 }
 
 static void
@@ -73,7 +85,7 @@ drop(struct gate *g, struct ticket *t)
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
-	free(t->message);
+	forget_message(t);
 	free(t);
 }
 
@@ -95,8 +107,7 @@ send_waiting(struct gate *g)
 				(void)event_add(g->writer, NULL);
 			return; /* anything else: the reader will see the end */
 		}
-		free(t->message);
-		t->message = NULL;
+		forget_message(t);
 		if (t->cb == NULL)
 			drop(g, t); /* no answer will come */
 	}

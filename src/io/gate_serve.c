@@ -37,6 +37,7 @@ struct serving {
 	const struct policy *host;
 	struct known *known;
 	size_t count;
+	struct call call; /* under way; may hold registry credentials */
 };
 
 static struct known **
@@ -161,18 +162,18 @@ write_head(int fd, const struct buf *head, struct err *e)
 static int
 make_call(struct serving *s, const void *bytes, size_t len, struct buf *head, struct err *e)
 {
-	static struct call c; /* 100 KiB: not on the stack */
+	struct call *c = &s->call;
 	const struct policy *p;
 	int fd;
 
-	if (call_take(&c, bytes, len, e) < 0)
+	if (call_take(c, bytes, len, e) < 0)
 		return -1;
-	p = policy_of(s, c.ns);
+	p = policy_of(s, c->ns);
 	if (p == NULL)
 		return err_refuse(e, 403, "gate", "the gate does not know this namespace");
-	if (call_check(&c, p, e) < 0)
+	if (call_check(c, p, e) < 0)
 		return -1;
-	call_print(&c, head);
+	call_print(c, head);
 	fd = engine_connect(s->engine, e);
 	if (fd >= 0 && write_head(fd, head, e) < 0) {
 		close(fd);
@@ -221,18 +222,21 @@ serve_one(struct serving *s, const struct gate_ask *ask, const char *tail)
 	} else {
 		int fd = make_call(s, tail, ask->len, &head, &e);
 
+		mem_wipe(&s->call, sizeof s->call); /* head wipes itself */
 		reply(s->fd, ask->ticket, fd, &e);
 	}
-	mem_wipe(head.data, head.cap); /* may hold registry credentials */
 	buf_done(&head);
 }
 
 void
 gate_serve(int fd, const char *engine, const struct policy *host)
 {
-	struct serving s = { .fd = fd, .engine = engine, .host = host };
+	static struct serving s; /* 100 KiB: not on the stack */
 	char *message = mem_array(1, GATE_MESSAGE_MAX);
 
+	s.fd = fd;
+	s.engine = engine;
+	s.host = host;
 	for (;;) {
 		struct gate_ask ask;
 		ssize_t n = recv(fd, message, GATE_MESSAGE_MAX, MSG_TRUNC);
@@ -248,6 +252,7 @@ gate_serve(int fd, const char *engine, const struct policy *host)
 			continue;
 		if (ask.kind == GATE_CALL || ask.kind == GATE_POLICY)
 			serve_one(&s, &ask, message + sizeof ask);
+		mem_wipe(message, (size_t)n);
 	}
 	while (s.known != NULL)
 		forget(&s, s.known->ns);

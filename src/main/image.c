@@ -5,12 +5,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/confine.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -20,12 +19,15 @@
 
 enum { ENGINE_FD = 3, JOB_MAX = 256 * 1024 };
 
-static const struct {
-	const char *verb;
+static const struct verb {
+	const char *name;
 	int (*run)(const json_t *job, int engine_fd, struct err *e);
+	enum confine_profile profile;
+	const char *place; /* of the job: the one path that it may touch */
+	unsigned rights;
 } verbs[] = {
-	{ "export", image_export },
-	{ "load", image_load },
+	{ "export", image_export, CONFINE_EXPORT, "spool", CONFINE_CHANGE },
+	{ "load", image_load, CONFINE_LOAD, "source", CONFINE_READ },
 };
 
 static int
@@ -57,26 +59,26 @@ read_job(struct err *e)
 	return job;
 }
 
-/* It opens what tasks made: no core files with their bytes, no new rights by whatever it might be made to
- * run.
- */
-static void
-confine(void)
+/* Before the first byte of the engine or of an artifact is read: it opens what tasks made. */
+static int
+confine_self(const struct verb *v, const json_t *job, struct err *e)
 {
-	const struct rlimit none = { 0, 0 };
+	const json_t *place = json_object_get(job, v->place);
+	const struct confine_path paths[] = {
+		{ json_is_object(place) ? json_str(place, "path", NULL) : json_string_value(place),
+		    v->rights },
+		{ 0 },
+	};
 
-	(void)umask(077);
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	return confine(v->profile, paths, e);
 }
 
 static int
-run(int (*verb)(const json_t *, int, struct err *))
+run(const struct verb *v)
 {
 	struct err e = { 0 };
 	json_t *job = read_job(&e);
-	int rc = job == NULL ? -1 : verb(job, ENGINE_FD, &e);
+	int rc = job == NULL || confine_self(v, job, &e) < 0 ? -1 : v->run(job, ENGINE_FD, &e);
 
 	if (rc < 0)
 		event_error(&e);
@@ -90,9 +92,10 @@ main(int argc, char **argv)
 	log_setup("dind-image", LOG_LEVEL_INFO, 0);
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return usage(stdout);
-	confine();
+	(void)umask(077);
+	confine_start();
 	for (size_t i = 0; argc == 2 && i < sizeof verbs / sizeof verbs[0]; i++)
-		if (strcmp(verbs[i].verb, argv[1]) == 0)
-			return run(verbs[i].run);
+		if (strcmp(verbs[i].name, argv[1]) == 0)
+			return run(&verbs[i]);
 	return usage(stderr);
 }

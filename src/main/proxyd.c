@@ -7,12 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -21,8 +20,10 @@
 #include "base/version.h"
 #include "control/server.h"
 #include "control/service.h"
+#include "io/child.h"
 #include "io/gate.h"
 #include "io/loop.h"
+#include "io/spawner.h"
 #include "task/audit.h"
 #include "task/spool.h"
 #include "task/task.h"
@@ -38,8 +39,8 @@ struct service {
 	struct life *life;
 	struct server *server;
 	struct event *term, *interrupt;
-	pid_t gate_pid;
-	int gate_fd;
+	pid_t gate_pid, spawner_pid;
+	int gate_fd, spawner_fd;
 	int status;
 };
 
@@ -63,6 +64,16 @@ on_gate_lost(void *arg)
 	loop_stop(s->loop);
 }
 
+static void
+on_spawner_lost(void *arg)
+{
+	struct service *s = arg;
+
+	log_error("proxyd", "the spawner has gone: no image can be exported or loaded any more; stopping");
+	s->status = 1;
+	loop_stop(s->loop);
+}
+
 static enum log_level
 level_of(const char *word)
 {
@@ -74,33 +85,68 @@ level_of(const char *word)
 	return (enum log_level)i;
 }
 
+/* As root, with a user to become: what is to be the user's becomes so. */
+static int
+claim_dirs(const struct settings *s, struct err *e)
+{
+	if (confine_claim(s->user, s->run_dir, 0711, e) < 0 ||
+	    confine_claim(s->user, s->state_dir, 0700, e) < 0 ||
+	    confine_claim(s->user, s->audit_dir, 0750, e) < 0 ||
+	    confine_claim(s->user, s->spool_dir, 0700, e) < 0)
+		return -1;
+	return confine_claim(s->user, s->store_dir, 0700, e);
+}
+
 static int
 make_dirs(const struct settings *s, struct err *e)
 {
-	char *tasks = mem_printf("%s/tasks", s->run_dir);
+	char *tasks = mem_printf("%s/tasks", s->run_dir), *images = mem_printf("%s/images", s->state_dir);
 	int rc = fs_mkdirs(tasks, 0711, e);
 
-	free(tasks);
 	if (rc == 0)
 		rc = fs_mkdirs(s->state_dir, 0700, e);
 	if (rc == 0)
+		rc = fs_mkdirs(images, 0700, e);
+	if (rc == 0)
 		rc = fs_mkdirs(s->audit_dir, 0750, e);
+	if (rc == 0)
+		rc = fs_mkdirs(s->store_dir, 0700, e);
+	free(tasks);
+	free(images);
 	return rc == 0 ? spool_make_dirs(s->spool_dir, e) : -1;
 }
 
-/* No core dumps of credentials and task bytes, no way to new rights, many descriptors. */
-static void
-limit_self(void)
+/* The gate keeps our user, which may open the engine's socket; all others are the user that we become. */
+static int
+split(struct service *s, struct err *e)
 {
-	struct rlimit files, none = { 0, 0 };
+	const struct settings *set = &s->settings;
 
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	if (claim_dirs(set, e) < 0 || gate_fork(set, &s->gate_pid, &s->gate_fd, e) < 0 ||
+	    confine_become(set->user, e) < 0 || make_dirs(set, e) < 0)
+		return -1;
+	return spawner_fork(set, &s->spawner_pid, &s->spawner_fd, e);
+}
+
+/* What serving tasks takes, and nothing else: before the first byte of a task is read. */
+static int
+confine_self(const struct settings *s, struct err *e)
+{
+	char *tasks = mem_printf("%s/tasks", s->state_dir), *images = mem_printf("%s/images", s->state_dir);
+	const struct confine_path paths[] = {
+		{ s->run_dir, CONFINE_SOCKETS },
+		{ tasks, CONFINE_CHANGE },
+		{ images, CONFINE_CHANGE },
+		{ s->audit_dir, CONFINE_APPEND },
+		{ s->spool_dir, CONFINE_READ | CONFINE_REMOVE },
+		{ s->store_dir, CONFINE_READ },
+		{ 0 },
+	};
+	int rc = confine(CONFINE_FRONT, paths, e);
+
+	free(tasks);
+	free(images);
+	return rc;
 }
 
 static int
@@ -110,6 +156,7 @@ open_all(struct service *s, struct err *e)
 
 	s->loop = loop_new();
 	s->gate = gate_new(s->loop, s->gate_fd, on_gate_lost, s);
+	children_open(s->loop, s->spawner_fd, on_spawner_lost, s);
 	s->audit = audit_open(s->settings.audit_dir, e);
 	if (s->audit != NULL && spool_sweep(s->settings.spool_dir, e) == 0)
 		s->tasks = tasks_open(&s->settings, e);
@@ -133,6 +180,13 @@ watch_signals(struct service *s)
 }
 
 static void
+wait_for(pid_t pid)
+{
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static void
 close_all(struct service *s)
 {
 	server_free(s->server);
@@ -141,6 +195,7 @@ close_all(struct service *s)
 	if (s->tasks != NULL)
 		tasks_close(s->tasks);
 	audit_close(s->audit);
+	children_close();
 	gate_free(s->gate);
 	if (s->term != NULL)
 		event_free(s->term);
@@ -148,8 +203,8 @@ close_all(struct service *s)
 		event_free(s->interrupt);
 	loop_free(s->loop);
 	settings_done(&s->settings);
-	while (s->gate_pid > 0 && waitpid(s->gate_pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	wait_for(s->spawner_pid);
+	wait_for(s->gate_pid);
 }
 
 static void
@@ -204,11 +259,12 @@ read_arguments(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct service s = { .gate_fd = -1 };
+	struct service s = { .gate_fd = -1, .spawner_fd = -1 };
 	const char *config = read_arguments(argc, argv);
 	struct err e = { 0 };
 	int rc;
 
+	confine_start();
 	log_setup("dind-proxyd", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
 	if (settings_load(&s.settings, config, &e) < 0) {
 		log_error("proxyd", "%s", e.text);
@@ -216,18 +272,18 @@ main(int argc, char **argv)
 		return 2;
 	}
 	log_setup("dind-proxyd", level_of(s.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
-	limit_self();
 	(void)umask(022); /* modes below are explicit */
-	rc = make_dirs(&s.settings, &e);
-	if (rc == 0)
-		rc = gate_fork(&s.settings, &s.gate_pid, &s.gate_fd, &e);
+	rc = split(&s, &e);
 	if (rc == 0)
 		rc = open_all(&s, &e);
+	if (rc == 0) {
+		watch_signals(&s);
+		rc = confine_self(&s.settings, &e);
+	}
 	if (rc < 0) {
 		log_error("proxyd", "cannot start: %s", e.text);
-		return 1; /* the gate sees its end close */
+		return 1; /* gate and spawner see their ends close */
 	}
-	watch_signals(&s);
 	log_info("proxyd", "ready: control socket %s/control.sock, engine %s", s.settings.run_dir,
 	    s.settings.engine_socket);
 	loop_run(s.loop);

@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "artifact/store.h"
 #include "artifact/upload.h"
 #include "base/buf.h"
+#include "base/confine.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/settings.h"
 #include "base/version.h"
 
@@ -93,17 +93,41 @@ level_of(const char *word)
 	return (enum log_level)i;
 }
 
-/* No core dumps: credentials of stores are in this process. */
-static void
-limit_self(void)
+/* Its directories may have been root's; then it is the user of dind-proxyd. */
+static int
+become_user(const struct settings *s, struct err *e)
 {
-	struct rlimit none = { 0, 0 };
+	if (confine_claim(s->user, s->spool_dir, 0700, e) < 0 ||
+	    confine_claim(s->user, s->store_dir, 0700, e) < 0)
+		return -1;
+	return confine_become(s->user, e);
+}
 
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	(void)umask(077);
-	(void)signal(SIGPIPE, SIG_IGN);
+/* The spool and a store on the disk; or what it takes to find, trust and log in to one on the network. */
+static int
+confine_self(const struct settings *s, struct err *e)
+{
+	int local = strcmp(s->store_type, "local") == 0, rc;
+	/* of the directory: the file is replaced when its keys are */
+	char *keys =
+	    mem_strn(s->s3_credentials, (size_t)(strrchr(s->s3_credentials, '/') - s->s3_credentials));
+	const struct confine_path paths[] = {
+		{ s->spool_dir, CONFINE_CHANGE },
+		{ local ? s->store_dir : keys, local ? CONFINE_CHANGE : CONFINE_READ },
+		{ local ? NULL : "/etc/resolv.conf", CONFINE_READ },
+		{ "/etc/hosts", CONFINE_READ },
+		{ "/etc/nsswitch.conf", CONFINE_READ },
+		{ "/etc/host.conf", CONFINE_READ },
+		{ "/etc/gai.conf", CONFINE_READ },
+		{ "/etc/services", CONFINE_READ },
+		{ "/etc/ssl/certs", CONFINE_READ },
+		{ "/usr/share/ca-certificates", CONFINE_READ },
+		{ 0 },
+	};
+
+	rc = confine(local ? CONFINE_UPLOADER : CONFINE_UPLOADER_NET, paths, e);
+	free(keys);
+	return rc;
 }
 
 static void
@@ -175,6 +199,7 @@ main(int argc, char **argv)
 	int rc;
 
 	read_arguments(&p, argc, argv);
+	confine_start();
 	log_setup("dind-uploader", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
 	if (settings_load(&p.settings, p.config, &e) < 0) {
 		log_error("uploader", "%s", e.text);
@@ -182,8 +207,13 @@ main(int argc, char **argv)
 		return 2;
 	}
 	log_setup("dind-uploader", level_of(p.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
-	limit_self();
-	rc = open_all(&p, &e);
+	(void)umask(077);
+	(void)signal(SIGPIPE, SIG_IGN);
+	rc = become_user(&p.settings, &e);
+	if (rc == 0)
+		rc = open_all(&p, &e);
+	if (rc == 0)
+		rc = confine_self(&p.settings, &e);
 	if (rc < 0)
 		log_error("uploader", "cannot start: %s", e.text);
 	rc = rc < 0 ? 1 : run(&p);
