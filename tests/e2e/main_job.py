@@ -126,7 +126,7 @@ def refusals():
         out = refused(task, *words, stdin=APP % "x")
         # exec asks for the container first; the client words the 404 itself
         contains(out, "No such container" if words[0] == "exec" else "rule: ")
-        ok(len(out) > 30, "docker %s: the refusal explains itself: %s" % (" ".join(words), out))
+        ok(len(out) > 20, "docker %s: the refusal explains itself: %s" % (" ".join(words), out))
     refused(task, "build", "-", stdin="FROM victim.example/private:1\n")
     refused(task, "build", "-", stdin="FROM busybox:1.36\nADD http://127.0.0.1/x /x\n")
     rules = {r.get("rule") for r in task.audit() if r.get("decision") == "deny"}
@@ -162,9 +162,11 @@ def two_tasks():
 
 @test("two tasks with the same image: ending one leaves the other's")
 def same_image():
-    one, two = new_task(), new_task()
+    one, two = new_task(policy={"cache": "shared"}), new_task(policy={"cache": "shared"})
     for task in (one, two):
-        build(task, "same:1", "FROM scratch\nLABEL same=1\n")
+        build(task, "same:1", "FROM busybox:1.36\nRUN echo same >/same\n")
+    ids = [json.loads(good(task, "image", "inspect", "same:1"))[0]["Id"] for task in (one, two)]
+    equal(ids[0], ids[1], "the image id: the shared cache served the second")
     one.end()
     good(two, "image", "inspect", "same:1")
     good(two, "save", "-o", os.path.join(directory(), "saved.tar"), "same:1")

@@ -29,7 +29,7 @@ import threading
 import time
 
 from proxy import SLOW, Proxy
-from tap import Failed, cleanup, ok, test
+from tap import Failed, cleanup, ok, test, until
 
 WAIT = 10 * SLOW  # seconds for anything that must happen
 SINGLE = 1500  # bytes that go out one by one at each end of a message; the middle of a long one says nothing new
@@ -270,6 +270,7 @@ class ScriptedEngine:
         self.seen = []  # first lines of all requests
         self.connections = queue.Queue()
         self.open = set()
+        self.proxy = None  # whose end ends the waiting
         self.handlers = []  # (method, regex of the path without version, function(connection))
         self.listen()
 
@@ -333,12 +334,17 @@ class ScriptedEngine:
 
     def expect(self, method, path):
         """The next connection, which must be for this method and path (without version and query)."""
-        try:
-            got, c = self.connections.get(timeout=WAIT)
-        except queue.Empty:
-            raise Failed("the engine was not asked for %s %s; it saw %s" % (method, path, self.seen)) from None
+        text = "the engine is asked for %s %s; it saw %s" % (method, path, self.seen)
+        got, c = until(self._next, text, WAIT)
         ok(c.request.method == method and re.fullmatch(path, got), "%s %s is %s" % (method, path, c.request.first))
         return c
+
+    def _next(self):
+        try:
+            return self.connections.get(timeout=0.2)
+        except queue.Empty:
+            ok(self.proxy is None or self.proxy.daemon.poll() is None, "dind-proxyd has ended")
+            return None
 
     def untouched(self):
         """No request came but those that the proxy makes for itself."""
@@ -358,7 +364,7 @@ class Rig:
         cleanup(self.engine.close)
         self.proxy = Proxy(self.engine.path, **settings)
         cleanup(self.proxy.stop)
-        self.proxy.start()
+        self.engine.proxy = self.proxy.start()
         self.task = self.proxy.task()
 
     def client(self):

@@ -9,6 +9,7 @@ A test fails by raising (Failed for a check, anything else for an accident), is 
 work for later with cleanup(). `FILE.py word...` runs only the tests whose name has one of the words.
 """
 import os
+import signal
 import sys
 import time
 import traceback
@@ -123,6 +124,7 @@ def skip_all(reason):
 
 def main(setup=None):
     """Runs setup(), then every test; prints the plan; exits 1 on any failure."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clean up then, too
     words = sys.argv[1:]
     chosen = [t for t in _tests if not words or any(w in t[0] for w in words)]
     good, count = True, 0
