@@ -101,7 +101,7 @@ static const struct row {
  * once. Any other call answers ENOSYS, for which libraries have another way.
  */
 static const char never[] =
-    "execve execveat fork vfork connect ptrace process_vm_readv process_vm_writev kcmp "
+    "execve execveat fork vfork clone connect ptrace process_vm_readv process_vm_writev kcmp "
     "mount umount2 move_mount open_tree fsopen fsmount pivot_root chroot setns unshare "
     "bpf perf_event_open userfaultfd io_uring_setup keyctl add_key request_key "
     "init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff "
