@@ -114,6 +114,17 @@ run_filter(struct pump *p, struct err *e)
 	return rc == FILTER_DONE || buf_len(out) != before || buf_len(&p->plain) != plain;
 }
 
+/* Writes what waits. Room that it makes is progress, too: no event would tell of it. */
+static int
+make_room(struct pump *p)
+{
+	size_t waiting = p->to == NULL ? 0 : buf_len(&p->to->out);
+
+	if (waiting > 0)
+		stream_kick(p->to);
+	return waiting > 0 && buf_len(&p->to->out) < waiting;
+}
+
 int
 pump_run(struct pump *p, struct err *e)
 {
@@ -126,9 +137,7 @@ pump_run(struct pump *p, struct err *e)
 
 		if (ran < 0)
 			return -1;
-		moved = took || ran;
-		if (p->to != NULL)
-			stream_kick(p->to);
+		moved = took || ran || make_room(p);
 	} while (moved && !(p->filter_done && p->input_ended));
 	stream_kick(p->from);
 	if (!p->filter_done || !p->input_ended || p->to == NULL || p->hold)

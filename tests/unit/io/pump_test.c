@@ -213,6 +213,26 @@ filters(void)
 	rig_close(&r);
 }
 
+/*
+ * The output lacks less than a chunk's head of being full, so the filter has no room; then the socket takes
+ * all of it at once. The pump must go on by itself: no event will come.
+ */
+static void
+goes_on_after_room(void)
+{
+	static char most[PUMP_HIGH - 4];
+	struct rig r;
+
+	memset(most, 'm', sizeof most);
+	rig_open(&r, HTTP_BODY_COUNTED, 3, NULL, HTTP_BODY_CHUNKED);
+	buf_add(&r.to->out, most, sizeof most); /* not kicked: it waits */
+	buf_add(&r.from->in, "abc", 3);
+	(void)setsockopt(r.to->fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4 * PUMP_HIGH }, sizeof(int));
+	r.rc = pump_run(&r.pump, &r.e);
+	is_int(r.rc, PUMP_DONE, "room that a write made is used at once");
+	rig_close(&r);
+}
+
 static void
 without_target(void)
 {
@@ -241,6 +261,7 @@ main(void)
 	holds_the_end();
 	bounded();
 	filters();
+	goes_on_after_room();
 	without_target();
 	return tap_end();
 }
