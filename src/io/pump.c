@@ -137,7 +137,8 @@ pump_run(struct pump *p, struct err *e)
 
 		if (ran < 0)
 			return -1;
-		moved = took || ran || make_room(p);
+		moved = took || ran;
+		moved |= make_room(p);
 	} while (moved && !(p->filter_done && p->input_ended));
 	stream_kick(p->from);
 	if (!p->filter_done || !p->input_ended || p->to == NULL || p->hold)

@@ -224,7 +224,7 @@ goes_on_after_room(void)
 	struct rig r;
 
 	memset(most, 'm', sizeof most);
-	rig_open(&r, HTTP_BODY_COUNTED, 3, NULL, HTTP_BODY_CHUNKED);
+	rig_open(&r, HTTP_BODY_COUNTED, 3, doubling_new(), HTTP_BODY_CHUNKED);
 	buf_add(&r.to->out, most, sizeof most); /* not kicked: it waits */
 	buf_add(&r.from->in, "abc", 3);
 	(void)setsockopt(r.to->fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4 * PUMP_HIGH }, sizeof(int));
