@@ -61,6 +61,7 @@ confine_child(const char *name, int *fd)
 	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
 	if (*fd != 3 && dup2(*fd, 3) == 3)
 		*fd = 3;
 	closefrom(*fd + 1);

@@ -118,6 +118,15 @@ confine_claim(const char *user, const char *dir, mode_t mode, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+/* What no execve(2) may ever bring back; takes CAP_SETPCAP, which goes with root. */
+static void
+drop_bounds(void)
+{
+	for (unsigned long c = 0; prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0; c++)
+		; /* ends with the last that the kernel knows, or at once for who may not */
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
 int
 confine_become(const char *user, struct err *e)
 {
@@ -132,6 +141,9 @@ confine_become(const char *user, struct err *e)
 			return -1;
 		if (!root && uid != getuid())
 			return err_set(e, EPERM, "only root can become '%s', see 'user'", user);
+#ifndef WITH_ASAN
+		drop_bounds();
+#endif
 		if (root && (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0))
 			return err_set(e, errno, "cannot become '%s': %m", user);
 	}
@@ -149,9 +161,7 @@ confine_capabilities(struct err *e)
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-	for (unsigned long c = 0; prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0; c++)
-		; /* ends with the last that the kernel knows, or at once for who may not */
-	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	drop_bounds();
 	if (syscall(SYS_capset, &head, none) < 0)
 		return err_set(e, errno, "cannot give up capabilities: %m");
 	return 0;

@@ -58,7 +58,7 @@ say_not_started(const char *program)
 static void
 reset_signals(void)
 {
-	static const int changed[] = { SIGTERM, SIGINT, SIGPIPE, SIGCHLD };
+	static const int changed[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD };
 	sigset_t none;
 
 	for (size_t i = 0; i < sizeof changed / sizeof changed[0]; i++)
