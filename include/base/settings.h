@@ -20,6 +20,8 @@ struct err;
 	/* type, field, key, default text, min, max, words, help */                                          \
 	X(PATH, engine_socket, "engine.socket", "/var/run/docker.sock", 0, 0, "",                            \
 	    "Unix socket of the Docker engine; only the gate opens it")                                      \
+	X(PATH, engine_root, "engine.dataRoot", "/var/lib/docker", 0, 0, "",                                 \
+	    "The engine's data root, for limits.diskFree; not watched where it cannot be seen")              \
 	X(PATH, run_dir, "runDir", "/run/dind-proxy", 0, 0, "",                                              \
 	    "Directory of the control socket and of the task sockets")                                       \
 	X(PATH, state_dir, "stateDir", "/var/lib/dind-proxy", 0, 0, "",                                      \
@@ -109,8 +111,6 @@ struct err;
 	X(INT, host_builds, "limits.hostBuilds", "16", 1, 1000, "", "Builds of all tasks at a time")         \
 	X(SIZE, disk_free, "limits.diskFree", "1GiB", 0, INT64_MAX, "",                                      \
 	    "Free space of engine.dataRoot below which builds are refused, and ended; 0: never")             \
-	X(PATH, engine_root, "engine.dataRoot", "/var/lib/docker", 0, 0, "",                                 \
-	    "The engine's data root, for limits.diskFree; not watched where it cannot be seen")              \
 	X(SIZE, answer_bytes, "limits.answerBytes", "4MiB", 65536, 67108864, "",                             \
 	    "Small JSON answer of the engine at most")                                                       \
 	X(ENUM, log_level, "log.level", "info", 0, 0, "error warn info debug", "What is logged on stderr")

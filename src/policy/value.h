@@ -19,7 +19,8 @@ int64_t value_number(const char *text);
 /* X-Registry-Config, KIND_REGISTRY: in registry.c. 0 or -1. */
 int registry_read(const char *text, struct buf *out);
 
-/* Appends an X-Registry-Auth line with the credentials that a registry_read() value has for an image's registry. */
+/* Appends an X-Registry-Auth line with the credentials that a registry_read() value has for an image's
+ * registry. */
 void registry_pick(const char *config, const char *image, struct buf *out);
 
 /* The ulimits list, KIND_ULIMITS: in ulimits.c. 0 or -1. */

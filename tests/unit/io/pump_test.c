@@ -226,7 +226,7 @@ goes_on_after_room(void)
 	memset(most, 'm', sizeof most);
 	rig_open(&r, HTTP_BODY_COUNTED, 3, doubling_new(), HTTP_BODY_CHUNKED);
 	buf_add(&r.to->out, most, sizeof most); /* not kicked: it waits */
-	buf_add(&r.pump.plain, "abc", 3); /* taken before: the filter had no room then */
+	buf_add(&r.pump.plain, "abc", 3);       /* taken before: the filter had no room then */
 	r.pump.input_ended = 1;
 	(void)setsockopt(r.to->fd, SOL_SOCKET, SO_SNDBUF, &(int){ 4 * PUMP_HIGH }, sizeof(int));
 	r.rc = pump_run(&r.pump, &r.e);
