@@ -14,7 +14,7 @@ B        := build/$(BUILD)
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wcast-align -Wno-format-nonliteral -Werror
 HARDEN   := -fstack-protector-strong -fPIE -fcf-protection -fstack-clash-protection
-LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+LDHARDEN := -pie -Wl,--as-needed,-z,relro,-z,now,-z,noexecstack
 ifeq ($(BUILD),plain)
 OPT      := -O2 -D_FORTIFY_SOURCE=3
 endif
@@ -28,7 +28,7 @@ endif
 
 CFLAGS   += -std=c11 -D_GNU_SOURCE -g $(OPT) $(HARDEN) $(WARN) -Iinclude -MMD -MP
 LDFLAGS  += $(LDHARDEN) $(OPT)
-LIBS     := -levent_core -lhttp_parser -ljansson -lcurl -lcrypto -lseccomp -lz -lzstd -llz4 -llzma -lbz2
+LIBS     := -levent_core -lhttp_parser -ljansson -lcurl -lcrypto -lseccomp -lsystemd -lz -lzstd -llz4 -llzma -lbz2
 
 PROGRAMS := dind-proxyd dind-image dind-uploader dindctl
 FLOORS   := base http archive docker policy task io proxy artifact image control cli

@@ -32,6 +32,9 @@ struct uploader *uploader_new(struct event_base *base, const struct settings *s,
 /* Stops what runs, as it is: the next start takes it up. */
 void uploader_free(struct uploader *u);
 
+/* What waits for its next try tries now: somebody has repaired something. */
+void uploader_hurry(struct uploader *u);
+
 /* Artifacts that ended since the start. */
 unsigned uploader_done(const struct uploader *u);
 unsigned uploader_failed(const struct uploader *u);

@@ -84,7 +84,8 @@ void life_record(struct life *l, const struct task *task, const char *event, con
 
 /* life_task.c */
 int task_serve(struct life *l, struct task *task, struct err *e); /* makes the socket, tells the gate */
-void task_unserve(struct life *l, struct task *task);
+void task_unserve(struct life *l, struct task *task); /* for good: nothing of its socket stays */
+void task_leave(struct life *l, struct task *task); /* the service stops: a socket that systemd keeps is the next one's */
 
 /* life_export.c */
 void exports_start(struct life *l, struct task *task);

@@ -15,6 +15,9 @@ struct life;
  */
 struct server;
 
+/* A listening socket at path, as server_new() makes it: for a caller that keeps it beyond the server. */
+int server_listen(const char *path, struct err *e);
+
 /*
  * Listens at path: the caller made the directory. A socket that nobody listens on is replaced; one that is
  * served, or a file that is not a socket, is an error. fd >= 0 is an already listening descriptor to use

@@ -19,6 +19,8 @@ typedef void listen_cb(void *arg, int fd); /* takes fd: non-blocking, close-on-e
 struct listener *
 listener_new(struct loop *l, const char *path, mode_t mode, int fd, listen_cb *cb, void *arg, struct err *e);
 
+int listener_fd(const struct listener *n); /* stays the listener's */
+
 /* Stops accepting for good and removes the socket file when `unlink_path`. */
 void listener_free(struct listener *n, int unlink_path);
 

@@ -318,6 +318,15 @@ uploader_free(struct uploader *u)
 	free(u);
 }
 
+void
+uploader_hurry(struct uploader *u)
+{
+	for (struct upload *x = u->first; x != NULL; x = x->next)
+		if (x->state == UPLOAD_PAUSED)
+			event_active(x->pause, EV_TIMEOUT, 0);
+	uploader_fill(u);
+}
+
 unsigned
 uploader_done(const struct uploader *u)
 {

@@ -134,7 +134,7 @@ confine_become(const char *user, struct err *e)
 	uid_t uid;
 	gid_t gid;
 
-	if (root && setgroups(0, NULL) < 0 && errno != EPERM)
+	if (setgroups(0, NULL) < 0 && errno != EPERM) /* also with CAP_SETGID alone */
 		return err_set(e, errno, "cannot leave supplementary groups: %m");
 	if (user[0] != '\0') {
 		if (find_user(user, &uid, &gid, e) < 0)

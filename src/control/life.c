@@ -172,7 +172,7 @@ life_free(struct life *l)
 	for (struct task *t = tasks_first(l->tasks); t != NULL; t = t->next) {
 		proxy_close_task(&l->proxy, t, "the service stops");
 		exports_drop(l, t);
-		task_unserve(l, t);
+		task_leave(l, t);
 	}
 	end_stop(l);
 	loadings_stop(l);

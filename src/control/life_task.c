@@ -15,6 +15,7 @@
 #include "control/life_parts.h"
 #include "io/gate.h"
 #include "io/listen.h"
+#include "io/notify.h"
 #include "task/task.h"
 
 static char *
@@ -37,15 +38,21 @@ on_accept(void *arg, int fd)
 	proxy_accept(&a->life->proxy, a->task, fd);
 }
 
-/* The directory can be entered by anyone and changed by nobody else: a task sees only the socket in it. */
+/*
+ * The directory can be entered by anyone and changed by nobody else: a task sees only the socket in it. A
+ * socket that was kept while the service restarted is the same file still: containers have it mounted.
+ */
 static struct listener *
 make_socket(struct life *l, struct accepting *a, struct err *e)
 {
 	char *dir = dir_of(l, a->task), *path = mem_printf("%s/docker.sock", dir);
+	int kept = notify_take(a->task->id, path);
 	struct listener *n = NULL;
 
-	if (fs_mkdirs(dir, 0711, e) == 0 && chmod(dir, 0711) == 0)
-		n = listener_new(l->loop, path, (mode_t)l->settings->socket_mode, -1, on_accept, a, e);
+	if (kept >= 0 || (fs_mkdirs(dir, 0711, e) == 0 && chmod(dir, 0711) == 0))
+		n = listener_new(l->loop, path, (mode_t)l->settings->socket_mode, kept, on_accept, a, e);
+	if (n != NULL && kept < 0)
+		notify_store(a->task->id, listener_fd(n));
 	free(path);
 	free(dir);
 	return n;
@@ -72,18 +79,37 @@ task_serve(struct life *l, struct task *task, struct err *e)
 	return 0;
 }
 
+static void
+stop_accepting(struct task *task)
+{
+	struct accepting *a = task->user;
+
+	if (a != NULL)
+		listener_free(a->listener, 0);
+	free(a);
+	task->user = NULL;
+}
+
 void
 task_unserve(struct life *l, struct task *task)
 {
-	struct accepting *a = task->user;
-	char *dir = dir_of(l, task);
+	char *dir = dir_of(l, task), *path = mem_printf("%s/docker.sock", dir);
 
-	if (a != NULL)
-		listener_free(a->listener, 1);
-	free(a);
-	task->user = NULL;
+	stop_accepting(task);
+	notify_forget(task->id);
+	(void)unlink(path); /* perhaps of an earlier process that died */
 	(void)rmdir(dir);
+	free(path);
 	free(dir);
+}
+
+void
+task_leave(struct life *l, struct task *task)
+{
+	if (notify_keeps())
+		stop_accepting(task);
+	else
+		task_unserve(l, task);
 }
 
 static json_t *

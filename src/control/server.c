@@ -79,8 +79,8 @@ bind_private(int fd, const struct sockaddr_un *to, struct err *e)
 	return 0;
 }
 
-static int
-listen_at(const char *path, struct err *e)
+int
+server_listen(const char *path, struct err *e)
 {
 	struct sockaddr_un to;
 	int fd;
@@ -169,7 +169,7 @@ server_new(struct event_base *base, const char *path, int fd, struct life *life,
 	struct server *s;
 	int own = fd < 0;
 
-	if (own && (fd = listen_at(path, e)) < 0)
+	if (own && (fd = server_listen(path, e)) < 0)
 		return NULL;
 	evutil_make_socket_nonblocking(fd);
 	s = mem_new(sizeof *s);

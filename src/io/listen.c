@@ -118,6 +118,12 @@ listener_new(struct loop *l, const char *path, mode_t mode, int fd, listen_cb *c
 	return n;
 }
 
+int
+listener_fd(const struct listener *n)
+{
+	return n->fd;
+}
+
 void
 listener_free(struct listener *n, int unlink_path)
 {

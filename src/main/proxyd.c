@@ -23,6 +23,7 @@
 #include "io/child.h"
 #include "io/gate.h"
 #include "io/loop.h"
+#include "io/notify.h"
 #include "io/spawner.h"
 #include "task/audit.h"
 #include "task/spool.h"
@@ -38,7 +39,7 @@ struct service {
 	struct tasks *tasks;
 	struct life *life;
 	struct server *server;
-	struct event *term, *interrupt;
+	struct event *term, *interrupt, *hangup;
 	pid_t gate_pid, spawner_pid;
 	int gate_fd, spawner_fd;
 	int status;
@@ -51,7 +52,39 @@ on_signal(evutil_socket_t number, short what, void *arg)
 
 	(void)what;
 	log_info("proxyd", "%s: stopping", strsignal((int)number));
+	notify_stopping();
 	loop_stop(s->loop);
+}
+
+static void
+summarize(void *arg, char *line, size_t size)
+{
+	const struct service *s = arg;
+	unsigned tasks = 0, connections = 0, builds = 0;
+
+	for (const struct task *t = tasks_first(s->tasks); t != NULL; t = t->next) {
+		tasks++;
+		connections += t->now.connections;
+		builds += t->now.builds;
+	}
+	(void)snprintf(line, size, "%u tasks, %u connections, %u builds", tasks, connections, builds);
+}
+
+/* The first record of a new file carries the sequence of records on, also over a restart. */
+static void
+on_hangup(evutil_socket_t number, short what, void *arg)
+{
+	struct service *s = arg;
+	json_t *record = json_pack("{s:s,s:s}", "event", "log", "what", "opened anew");
+	struct err e = { 0 };
+
+	(void)number;
+	(void)what;
+	notify_reloading();
+	if (audit_reopen(s->audit, &e) < 0 || audit_write(s->audit, NULL, record, &e) < 0)
+		log_error("proxyd", "%s", e.text);
+	json_decref(record);
+	notify_reloaded();
 }
 
 static void
@@ -149,10 +182,26 @@ confine_self(const struct settings *s, struct err *e)
 	return rc;
 }
 
+/* With systemd the control socket outlives us, like those of the tasks. */
+static struct server *
+open_server(const struct service *s, struct err *e)
+{
+	char *path = mem_printf("%s/control.sock", s->settings.run_dir);
+	int fd = notify_take(NOTIFY_CONTROL, path), made = fd < 0 && notify_keeps();
+	struct server *server = NULL;
+
+	if (made && (fd = server_listen(path, e)) >= 0)
+		notify_store(NOTIFY_CONTROL, fd);
+	if (fd >= 0 || !made)
+		server = server_new(loop_base(s->loop), path, fd, s->life, e);
+	free(path);
+	return server;
+}
+
 static int
 open_all(struct service *s, struct err *e)
 {
-	char *control = mem_printf("%s/control.sock", s->settings.run_dir);
+	unsigned lost;
 
 	s->loop = loop_new();
 	s->gate = gate_new(s->loop, s->gate_fd, on_gate_lost, s);
@@ -163,19 +212,26 @@ open_all(struct service *s, struct err *e)
 	if (s->tasks != NULL)
 		s->life = life_new(s->loop, &s->settings, s->gate, s->audit, s->tasks, e);
 	if (s->life != NULL)
-		s->server = server_new(loop_base(s->loop), control, -1, s->life, e);
-	free(control);
-	return s->server == NULL ? -1 : 0;
+		s->server = open_server(s, e);
+	if (s->server == NULL)
+		return -1;
+	lost = notify_forget_rest();
+	if (lost > 0)
+		log_warn("proxyd", "%u stored sockets belong to nothing that is known here: closed", lost);
+	return 0;
 }
 
 static void
-watch_signals(struct service *s)
+watch(struct service *s)
 {
+	struct event_base *base = loop_base(s->loop);
+
 	(void)signal(SIGPIPE, SIG_IGN);
-	s->term = evsignal_new(loop_base(s->loop), SIGTERM, on_signal, s);
-	s->interrupt = evsignal_new(loop_base(s->loop), SIGINT, on_signal, s);
-	if (s->term == NULL || s->interrupt == NULL || evsignal_add(s->term, NULL) < 0 ||
-	    evsignal_add(s->interrupt, NULL) < 0)
+	s->term = evsignal_new(base, SIGTERM, on_signal, s);
+	s->interrupt = evsignal_new(base, SIGINT, on_signal, s);
+	s->hangup = evsignal_new(base, SIGHUP, on_hangup, s);
+	if (s->term == NULL || s->interrupt == NULL || s->hangup == NULL || evsignal_add(s->term, NULL) < 0 ||
+	    evsignal_add(s->interrupt, NULL) < 0 || evsignal_add(s->hangup, NULL) < 0)
 		abort();
 }
 
@@ -197,10 +253,10 @@ close_all(struct service *s)
 	audit_close(s->audit);
 	children_close();
 	gate_free(s->gate);
-	if (s->term != NULL)
-		event_free(s->term);
-	if (s->interrupt != NULL)
-		event_free(s->interrupt);
+	notify_close();
+	event_free(s->term);
+	event_free(s->interrupt);
+	event_free(s->hangup);
 	loop_free(s->loop);
 	settings_done(&s->settings);
 	wait_for(s->spawner_pid);
@@ -264,6 +320,7 @@ main(int argc, char **argv)
 	struct err e = { 0 };
 	int rc;
 
+	notify_open();
 	confine_start();
 	log_setup("dind-proxyd", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
 	if (settings_load(&s.settings, config, &e) < 0) {
@@ -277,7 +334,7 @@ main(int argc, char **argv)
 	if (rc == 0)
 		rc = open_all(&s, &e);
 	if (rc == 0) {
-		watch_signals(&s);
+		watch(&s);
 		rc = confine_self(&s.settings, &e);
 	}
 	if (rc < 0) {
@@ -286,6 +343,7 @@ main(int argc, char **argv)
 	}
 	log_info("proxyd", "ready: control socket %s/control.sock, engine %s", s.settings.run_dir,
 	    s.settings.engine_socket);
+	notify_serve(loop_base(s.loop), summarize, &s);
 	loop_run(s.loop);
 	rc = s.status;
 	close_all(&s);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "artifact/store.h"
 #include "artifact/upload.h"
@@ -17,6 +18,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 #include "base/version.h"
+#include "io/notify.h"
 
 #define DEFAULT_CONFIG "/etc/dind-proxy/config.json"
 
@@ -25,7 +27,7 @@ struct program {
 	struct event_base *base;
 	struct store *store;
 	struct uploader *uploader;
-	struct event *term, *interrupt;
+	struct event *term, *interrupt, *hangup;
 	const char *config;
 	int once;
 };
@@ -93,6 +95,22 @@ level_of(const char *word)
 	return (enum log_level)i;
 }
 
+/* systemd hands the keys of an S3 store over as a file of our own (LoadCredential=): theirs is root's alone.
+ */
+static void
+take_credential(struct settings *s)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	char *path = dir == NULL ? NULL : mem_printf("%s/s3.json", dir);
+
+	if (path == NULL || access(path, R_OK) < 0) {
+		free(path);
+		return;
+	}
+	free(s->s3_credentials);
+	s->s3_credentials = path;
+}
+
 /* Its directories may have been root's; then it is the user of dind-proxyd. */
 static int
 become_user(const struct settings *s, struct err *e)
@@ -103,14 +121,21 @@ become_user(const struct settings *s, struct err *e)
 	return confine_become(s->user, e);
 }
 
+/* The directory of the store's credentials: their file is replaced when they are. */
+static char *
+keys_of(const struct settings *s)
+{
+	if (strcmp(s->store_type, "taskcluster") == 0)
+		return mem_printf("%s/tasks", s->state_dir);
+	return mem_strn(s->s3_credentials, (size_t)(strrchr(s->s3_credentials, '/') - s->s3_credentials));
+}
+
 /* The spool and a store on the disk; or what it takes to find, trust and log in to one on the network. */
 static int
 confine_self(const struct settings *s, struct err *e)
 {
 	int local = strcmp(s->store_type, "local") == 0, rc;
-	/* of the directory: the file is replaced when its keys are */
-	char *keys =
-	    mem_strn(s->s3_credentials, (size_t)(strrchr(s->s3_credentials, '/') - s->s3_credentials));
+	char *keys = keys_of(s);
 	const struct confine_path paths[] = {
 		{ s->spool_dir, CONFINE_CHANGE },
 		{ local ? s->store_dir : keys, local ? CONFINE_CHANGE : CONFINE_READ },
@@ -137,16 +162,39 @@ on_signal(evutil_socket_t number, short what, void *arg)
 
 	(void)what;
 	log_info("uploader", "%s: stopping", strsignal((int)number));
+	notify_stopping();
 	event_base_loopbreak(p->base);
 }
 
 static void
-watch_signals(struct program *p)
+summarize(void *arg, char *line, size_t size)
+{
+	const struct program *p = arg;
+
+	(void)snprintf(line, size, "%u artifacts done, %u failed", uploader_done(p->uploader),
+	    uploader_failed(p->uploader));
+}
+
+static void
+on_hangup(evutil_socket_t number, short what, void *arg)
+{
+	struct program *p = arg;
+
+	(void)number;
+	(void)what;
+	notify_reloading();
+	uploader_hurry(p->uploader);
+	notify_reloaded();
+}
+
+static void
+watch(struct program *p)
 {
 	p->term = evsignal_new(p->base, SIGTERM, on_signal, p);
 	p->interrupt = evsignal_new(p->base, SIGINT, on_signal, p);
-	if (p->term == NULL || p->interrupt == NULL || evsignal_add(p->term, NULL) < 0 ||
-	    evsignal_add(p->interrupt, NULL) < 0)
+	p->hangup = evsignal_new(p->base, SIGHUP, on_hangup, p);
+	if (p->term == NULL || p->interrupt == NULL || p->hangup == NULL || evsignal_add(p->term, NULL) < 0 ||
+	    evsignal_add(p->interrupt, NULL) < 0 || evsignal_add(p->hangup, NULL) < 0)
 		abort();
 }
 
@@ -156,7 +204,7 @@ open_all(struct program *p, struct err *e)
 	p->base = event_base_new();
 	if (p->base == NULL)
 		abort(); /* no epoll: nothing can work */
-	watch_signals(p);
+	watch(p);
 	p->store = store_open(p->base, &p->settings, e);
 	if (p->store != NULL)
 		p->uploader = uploader_new(p->base, &p->settings, p->store, &upload_pace, p->once, e);
@@ -168,12 +216,13 @@ close_all(struct program *p)
 {
 	uploader_free(p->uploader);
 	store_free(p->store);
-	if (p->term != NULL)
+	notify_close();
+	if (p->base != NULL) {
 		event_free(p->term);
-	if (p->interrupt != NULL)
 		event_free(p->interrupt);
-	if (p->base != NULL)
+		event_free(p->hangup);
 		event_base_free(p->base);
+	}
 	settings_done(&p->settings);
 }
 
@@ -185,6 +234,7 @@ run(struct program *p)
 	store_describe(p->store, &store);
 	log_info("uploader", "ready: spool %s, store %s", p->settings.spool_dir, buf_text(&store));
 	buf_done(&store);
+	notify_serve(p->base, summarize, p);
 	event_base_dispatch(p->base);
 	log_info(
 	    "uploader", "ended: done=%u failed=%u", uploader_done(p->uploader), uploader_failed(p->uploader));
@@ -199,6 +249,7 @@ main(int argc, char **argv)
 	int rc;
 
 	read_arguments(&p, argc, argv);
+	notify_open();
 	confine_start();
 	log_setup("dind-uploader", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
 	if (settings_load(&p.settings, p.config, &e) < 0) {
@@ -207,6 +258,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	log_setup("dind-uploader", level_of(p.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
+	take_credential(&p.settings);
 	(void)umask(077);
 	(void)signal(SIGPIPE, SIG_IGN);
 	rc = become_user(&p.settings, &e);

@@ -121,6 +121,18 @@ audit_close(struct audit *a)
 	free(a);
 }
 
+int
+audit_reopen(struct audit *a, struct err *e)
+{
+	int fd = open_log(a->tasks, "../audit.jsonl", e);
+
+	if (fd < 0)
+		return -1;
+	close(a->host);
+	a->host = fd;
+	return 0;
+}
+
 /* Did a crash or a full disk leave half a line at the end? */
 static int
 ends_inside_line(int fd)
