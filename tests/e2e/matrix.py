@@ -162,7 +162,6 @@ MEANT = (
     (r"( : FROM )docker\.io/library/", r"\1"),  # the base is named so that only one image can be meant
     (r"no such image: \S+: (No such image: )", r"\1"),  # one text for all that a task cannot see
     (r"(RUN exit 7\n ---> Running in ID\n)(?: ---> Removed|Removing) intermediate container ID\n", r"\1"),  # forcerm=1
-    (r'(?s)("stream": "[^"]*Running in ID\\n"\n }),\n \{\n  "stream": "[^"]*Remov[^"]*"\n }(?=,\n \{\n  "err)', r"\1"),
 )
 
 

@@ -206,6 +206,15 @@ def builds(rig):
     rig.build("app:3", image_id("c"))
 
 
+@wire("more requests a second than allowed are refused with words", **{"limits.requestRate": 5})
+def request_rate(rig):
+    answers = [rig.ask("GET", "/_ping").answer() for _ in range(80)]  # ten seconds' worth may come at once
+    refused = [a for a in answers if a.status == 429]
+    ok(0 < len(refused) < 80, "some of 80 requests at once are refused: %s" % [a.status for a in answers])
+    ok(refused[0].json["message"], "the refusal says why")
+    until(lambda: rig.ask("GET", "/_ping").answer().status == 200, "there is room again for who waits", every=1)
+
+
 @wire("connections that come and go leave no descriptor behind")
 def descriptors(rig):
     rig.alive()
