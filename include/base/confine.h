@@ -54,8 +54,8 @@ int confine_become(const char *user, struct err *e);
 
 /*
  * In a forked helper: its name, its parent's descriptors closed but for stdio and *fd (now 3), deaf to
- * SIGTERM and SIGINT, which systemd and terminals send to all at once: it ends when its parent closes the
- * other end.
+ * SIGTERM, SIGINT and SIGHUP, which systemd and terminals send to all at once: it ends when its parent closes
+ * the other end.
  */
 void confine_child(const char *name, int *fd);
 
