@@ -62,6 +62,7 @@ struct life {
 	struct proxy proxy;
 	char engine_version[64]; /* "" until the engine has said it */
 	unsigned engine_api;     /* NN, 0 until known */
+	unsigned engine_api_min; /* NN of the oldest that it speaks */
 	struct fetch *version, *usage;
 	unsigned usage_age; /* s since images were last counted */
 	int usage_due;
@@ -79,13 +80,17 @@ void life_say(life_answer_cb *cb, void *arg, int status, json_t *answer); /* tak
 /* NN of the Docker API for our own calls: what every engine from 20.10 on speaks, or less if it is older. */
 unsigned life_api(const struct life *l);
 
+/* Fits a task's policy to what the engine speaks. */
+void life_fit_api(const struct life *l, struct task *task);
+
 /* A record that no session writes: event "task" or "image". Takes more. */
 void life_record(struct life *l, const struct task *task, const char *event, const char *what, json_t *more);
 
 /* life_task.c */
 int task_serve(struct life *l, struct task *task, struct err *e); /* makes the socket, tells the gate */
-void task_unserve(struct life *l, struct task *task); /* for good: nothing of its socket stays */
-void task_leave(struct life *l, struct task *task); /* the service stops: a socket that systemd keeps is the next one's */
+void task_unserve(struct life *l, struct task *task);             /* for good: nothing of its socket stays */
+void task_leave(
+    struct life *l, struct task *task); /* the service stops: a socket that systemd keeps is the next one's */
 
 /* life_export.c */
 void exports_start(struct life *l, struct task *task);

@@ -12,6 +12,10 @@ struct settings;
  * What the operator allows: the host's policy comes from the settings, a task's policy is a copy that the
  * worker may widen or narrow when it registers the task. Immutable while requests are judged by it. Pure.
  */
+enum {
+	POLICY_API_USUAL = 41
+}; /* Debian 12's engine, and all later ones: until the engine has told its own */
+
 enum cache_mode { CACHE_NONE = 0, CACHE_PRIVATE, CACHE_SHARED };
 
 struct policy {
@@ -22,7 +26,8 @@ struct policy {
 	enum cache_mode cache;
 	char *cgroup_parent;            /* "" = the engine's own */
 	int64_t memory, cpus, shm_size; /* caps; 0 = none (shm_size: never above) */
-	unsigned api_min, api_max;      /* NN of 1.NN; lowered and raised to what the engine speaks */
+	unsigned api_usual; /* NN for a request without a version: the engine's own, once it is known */
+	unsigned api_min, api_max; /* NN of 1.NN; lowered and raised to what the engine speaks */
 	size_t request_names, names, images;
 	int64_t context_bytes, context_entries, image_bytes;
 	size_t public_arg_count;

@@ -69,23 +69,38 @@ life_api(const struct life *l)
 	return l->engine_api != 0 && l->engine_api < USUAL ? l->engine_api : USUAL;
 }
 
+void
+life_fit_api(const struct life *l, struct task *task)
+{
+	struct policy *p = &task->policy;
+
+	if (l->engine_api == 0)
+		return;
+	if (p->api_max > l->engine_api)
+		p->api_max = l->engine_api;
+	if (p->api_min < l->engine_api_min)
+		p->api_min = l->engine_api_min;
+	p->api_usual = p->api_max;
+}
+
 /* What the engine can bounds what is spoken with every task. */
 static void
 take_version(struct life *l, json_t *answer)
 {
-	unsigned minor = 0;
+	unsigned minor = 0, least = 24;
 
 	(void)snprintf(
 	    l->engine_version, sizeof l->engine_version, "%s", json_str(answer, "Version", "unknown"));
-	if (sscanf(json_str(answer, "ApiVersion", ""), "1.%u", &minor) != 1 || minor < 24) {
+	(void)sscanf(json_str(answer, "MinAPIVersion", ""), "1.%u", &least);
+	if (sscanf(json_str(answer, "ApiVersion", ""), "1.%u", &minor) != 1 || minor < 24 || least > minor) {
 		log_error("life", "engine version '%s' has no usable ApiVersion", l->engine_version);
 		return;
 	}
 	l->engine_api = minor;
+	l->engine_api_min = least;
 	l->proxy.engine_zstd = atoi(l->engine_version) >= ZSTD_SINCE;
 	for (struct task *t = tasks_first(l->tasks); t != NULL; t = t->next)
-		if (t->policy.api_max > minor)
-			t->policy.api_max = minor;
+		life_fit_api(l, t);
 	log_info("life", "engine %s, API 1.%u", l->engine_version, minor);
 }
 

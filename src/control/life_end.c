@@ -244,8 +244,10 @@ static void
 ask_list(struct ending *n)
 {
 	static struct call c; /* 100 KiB */
+	struct err e = { 0 };
 
 	call_start(&c, ROUTE_SWEEP_LIST, n->id, life_api(n->life));
+	(void)call_add(&c, PARAM_ALL, "1", &e);
 	n->fetch = fetch_start(n->life->loop, n->life->gate, &c, LIST_MAX, LIST_SECONDS, on_list, n);
 }
 

@@ -66,8 +66,7 @@ task_serve(struct life *l, struct task *task, struct err *e)
 
 	a->life = l;
 	a->task = task;
-	if (l->engine_api != 0 && task->policy.api_max > l->engine_api)
-		task->policy.api_max = l->engine_api;
+	life_fit_api(l, task);
 	if (gate_policy(l->gate, task->id, task->policy_given ? task->policy_given : none, e) == 0)
 		a->listener = make_socket(l, a, e);
 	json_decref(none);

@@ -108,6 +108,7 @@ usage_tick(struct life *l)
 {
 	static struct call c; /* 100 KiB */
 	int building = l->proxy.use.builds > 0;
+	struct err e = { 0 };
 
 	l->proxy.use.disk_free = free_space(l->settings->engine_root);
 	if (building && l->proxy.use.disk_free >= 0 && l->proxy.use.disk_free < l->settings->disk_free)
@@ -118,5 +119,6 @@ usage_tick(struct life *l)
 	l->usage_age = 0;
 	l->usage_due = building; /* once more when the last build is over */
 	call_start(&c, ROUTE_SWEEP_LIST, "", life_api(l));
+	(void)call_add(&c, PARAM_ALL, "1", &e);
 	l->usage = fetch_start(l->loop, l->gate, &c, LIST_MAX, LIST_SECONDS, on_list, l);
 }

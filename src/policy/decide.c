@@ -13,10 +13,6 @@
 #include "show.h"
 #include "value.h"
 
-enum {
-	API_DEFAULT = 41, /* a path without a version: what Debian 12's engine speaks, and all later ones */
-};
-
 /* What becomes of each route that is allowed. */
 static const struct {
 	int (*judge)(struct judge *j, struct err *e);
@@ -39,7 +35,7 @@ static const struct {
 static int
 choose_api(const struct policy *p, unsigned asked, unsigned *api, struct err *e)
 {
-	unsigned want = asked != 0 ? asked : API_DEFAULT;
+	unsigned want = asked != 0 ? asked : p->api_usual;
 
 	if (asked > p->api_max)
 		return err_refuse(e, 400, "api-version",

@@ -65,6 +65,7 @@ policy_init(struct policy *p, const struct settings *s)
 	p->shm_size = s->shm_size;
 	p->api_min = API_MIN;
 	p->api_max = (unsigned)s->api_max;
+	p->api_usual = POLICY_API_USUAL;
 	p->request_names = (size_t)s->request_names;
 	p->names = (size_t)s->names;
 	p->images = (size_t)s->images;
