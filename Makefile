@@ -3,7 +3,7 @@
 #   make demo     install what is missing, build, run the main job on a real engine
 #   make check    install what is missing, run all tests (plain and sanitizer builds)
 #
-# Also: all (default), deps, lint, format, fuzz, bench, docs, install, clean.
+# Also: all (default), deps, lint, format, fuzz, bench, docs, install, deb, clean.
 # BUILD=asan builds with ASan+UBSan into build/asan. CC=clang works as well.
 
 CC       ?= gcc
@@ -120,9 +120,13 @@ install: all
 	install -m 0755 $(B)/dind-image $(DESTDIR)$(PREFIX)/libexec/dind-proxy/
 	install -m 0755 $(B)/dindctl $(DESTDIR)$(PREFIX)/bin/
 
+# build/dind-proxy_VERSION_ARCH.deb
+deb:
+	@packaging/build
+
 clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
-.PHONY: all tests deps demo check lint format fuzz fuzzers bench docs install clean
+.PHONY: all tests deps demo check lint format fuzz fuzzers bench docs install deb clean
 .SECONDARY:

@@ -94,6 +94,17 @@ void cli_help(const struct cli *c, struct buf *out);
 /* All verbs as Markdown. */
 void cli_doc(struct buf *out);
 
+/* Parts of manual pages in roff: all verbs, all settings. */
+void cli_man_commands(struct buf *out);
+void cli_man_settings(struct buf *out);
+
+/* The names of all parts of the manual, as verb_docs() takes them. */
+void cli_doc_parts(const char *between, struct buf *out);
+
+/* Files for the shells. */
+void cli_completion_bash(struct buf *out);
+void cli_completion_zsh(struct buf *out);
+
 /* The value of an option as a number from min to max, or the fallback when it was not given. */
 int cli_number(const struct cli *c, enum opt id, const char *name, long min, long max, long fallback,
     long *out, struct err *e);

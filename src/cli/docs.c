@@ -77,7 +77,18 @@ static const struct {
 	{ "refusals", policy_doc_refusals },
 	{ "commands", cli_doc },
 	{ "api", api_doc },
+	{ "man-commands", cli_man_commands },
+	{ "man-settings", cli_man_settings },
+	{ "completion-bash", cli_completion_bash },
+	{ "completion-zsh", cli_completion_zsh },
 };
+
+void
+cli_doc_parts(const char *between, struct buf *out)
+{
+	for (size_t i = 0; i < sizeof docs / sizeof docs[0]; i++)
+		buf_printf(out, "%s%s", i > 0 ? between : "", docs[i].name);
+}
 
 int
 verb_docs(struct cli *c, struct err *e)
@@ -92,8 +103,8 @@ verb_docs(struct cli *c, struct err *e)
 			buf_done(&names);
 			return CLI_OK;
 		}
-		buf_printf(&names, "%s%s", i > 0 ? ", " : "", docs[i].name);
 	}
+	cli_doc_parts(", ", &names);
 	err_set(e, EINVAL, "there is no such part; there are %s", buf_text(&names));
 	buf_done(&names);
 	return CLI_USAGE;

@@ -95,8 +95,9 @@ static const struct verb verbs[] = {
 	    "Errors name the line, the key and what was expected." },
 	{ "config", "show", "[FILE]", 0, 1, NO_OPTS, verb_config_show, "show all settings and their values",
 	    "" },
-	{ "docs", NULL, "PART", 1, 1, NO_OPTS, verb_docs, "print a part of the manual as Markdown",
-	    "Parts: settings, routes, params, refusals, commands, api. The files in docs/ are made of "
+	{ "docs", NULL, "PART", 1, 1, NO_OPTS, verb_docs, "print a part of the manual",
+	    "Parts in Markdown: settings, routes, params, refusals, commands, api; in roff: man-commands, "
+	    "man-settings; for shells: completion-bash, completion-zsh. The files in docs/ are made of "
 	    "these." },
 };
 
