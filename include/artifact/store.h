@@ -32,7 +32,8 @@ struct store_item { /* what it points to is valid until the callback, or store_c
 };
 
 /* where: result.json's "path" or "url" and what else the store says; borrowed, NULL unless done. why: set
- * unless done. Never called from inside store_put(); the job is gone when it returns. */
+ * unless done; its rule may say whose fault it was ("task", "worker", "service"). Never called from inside
+ * store_put(); the job is gone when it returns. */
 typedef void store_end_cb(void *arg, enum store_end end, const json_t *where, const struct err *why);
 
 struct store;

@@ -32,7 +32,7 @@ struct err;
 	    "Build-args whose values may stand in the audit log; all others are logged by name only")        \
 	X(PATH, spool_dir, "spool.dir", "/var/lib/dind-proxy/spool", 0, 0, "",                               \
 	    "Directory between export and upload")                                                           \
-	X(ENUM, store_type, "store.type", "local", 0, 0, "local s3", "Where artifacts go")                   \
+	X(ENUM, store_type, "store.type", "local", 0, 0, "local s3 taskcluster", "Where artifacts go")       \
 	X(PATH, store_dir, "store.dir", "/var/lib/dind-proxy/store", 0, 0, "",                               \
 	    "Directory of the local artifact store")                                                         \
 	X(STRING, s3_endpoint, "store.s3.endpoint", "", 0, 0, "",                                            \
@@ -47,6 +47,11 @@ struct err;
 	    "store refuses it")                                                                              \
 	X(BOOL, s3_path_style, "store.s3.pathStyle", "true", 0, 0, "",                                       \
 	    "S3 store: the bucket stands in the path, not in the host name")                                 \
+	X(STRING, taskcluster_root, "store.taskcluster.rootUrl", "", 0, 0, "",                               \
+	    "Taskcluster store: the deployment's root URL, such as \"https://tc.example.com\"")              \
+	X(ENUM, taskcluster_storage, "store.taskcluster.storageType", "s3", 0, 0, "s3 object",               \
+	    "Taskcluster store: storage type of the artifacts; with \"object\" their hashes are kept by "    \
+	    "the deployment")                                                                                \
 	X(PATH, image_program, "programs.image", "/usr/libexec/dind-proxy/dind-image", 0, 0, "",             \
 	    "The program that exports and loads images, one process per image")                              \
 	X(NAME, user, "user", "", 0, 0, "root",                                                              \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "artifact/local.h"
+#include "artifact/taskcluster.h"
 #include "base/err.h"
 #include "base/settings.h"
 
@@ -12,6 +13,7 @@ static const struct {
 	struct store *(*open)(struct event_base *base, const struct settings *s, struct err *e);
 } kinds[] = {
 	{ "local", local_store_new },
+	{ "taskcluster", taskcluster_store_new },
 };
 
 struct store *

@@ -153,6 +153,7 @@ settled(struct upload *x, enum spool_state end, const char *text)
 	struct uploader *u = x->home;
 
 	unlink_in(x, end, "progress.json");
+	unlink_in(x, end, "upload.json"); /* of a Taskcluster put that was given up: it has credentials */
 	if (end == SPOOL_DONE)
 		unlink_in(x, end, "data"); /* the store has it */
 	say(x, end, text);
@@ -188,11 +189,24 @@ try_again(struct upload *x, const char *why)
 	pause_for(x, next_pause(x));
 }
 
+/* {"fault": whose it was}, when the store knows; new or NULL. */
+static json_t *
+fault_of(const struct err *why)
+{
+	static const char *const words[] = { "task", "worker", "service" };
+
+	for (size_t i = 0; why->rule != NULL && i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(words[i], why->rule) == 0)
+			return json_pack("{s:s}", "fault", words[i]);
+	return NULL;
+}
+
 /* Something is in the way: for good, for now, or the artifact was taken from us because its task was removed.
  */
 static void
 hinder(struct upload *x, enum store_end how, const struct err *why)
 {
+	json_t *fault;
 	char *text;
 
 	if (spool_find(x->home->root, x->id) != SPOOL_UPLOADING) {
@@ -208,7 +222,9 @@ hinder(struct upload *x, enum store_end how, const struct err *why)
 		text = mem_printf("given up after %u tries: %s", x->tries + 1, why->text);
 	else
 		text = mem_str(why->text);
-	settle(x, SPOOL_FAILED, NULL, text);
+	fault = fault_of(why);
+	settle(x, SPOOL_FAILED, fault, text);
+	json_decref(fault);
 	free(text);
 }
 
