@@ -117,6 +117,39 @@ note_step(struct output *o, const json_t *v)
 	o->ask.on_step(o->ask.arg, step);
 }
 
+/*
+ * "Step 1/4 : FROM docker.io/library/debian:12": the reader wrote the base image canonically, so that the
+ * engine can mean only one; the task sees the word that it typed.
+ */
+static size_t
+restore_base(json_t *v, const struct reference_pair *pair)
+{
+	const char *text = json_str(v, "stream", ""), *at = strstr(text, pair->mapped);
+	size_t len = strlen(pair->mapped);
+	struct buf b = { 0 };
+
+	if (strncmp(pair->mapped, REFERENCE_REGISTRY, sizeof REFERENCE_REGISTRY - 1) == 0 ||
+	    strncmp(text, "Step ", 5) != 0 || at == NULL || strchr(" =", at[-1]) == NULL ||
+	    strchr(" \n", at[len]) == NULL)
+		return 0;
+	buf_add(&b, text, (size_t)(at - text));
+	buf_adds(&b, pair->typed);
+	buf_adds(&b, at + len);
+	json_object_set_new(v, "stream", json_string(buf_text(&b)));
+	buf_done(&b);
+	return 1;
+}
+
+static size_t
+restore_bases(const struct output *o, json_t *v)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; o->ask.pair_count != NULL && i < *o->ask.pair_count; i++)
+		n += restore_base(v, &o->ask.pairs[i]);
+	return n;
+}
+
 static void
 take_object(struct output *o)
 {
@@ -130,7 +163,9 @@ take_object(struct output *o)
 	}
 	learn(o, v);
 	note_step(o, v);
-	if (unmap_strings(v, o->ask.ns, o->ask.pairs, o->ask.pair_count ? *o->ask.pair_count : 0) > 0 ||
+	if (unmap_strings(v, o->ask.ns, o->ask.pairs, o->ask.pair_count ? *o->ask.pair_count : 0) +
+	            restore_bases(o, v) >
+	        0 ||
 	    o->ask.quiet)
 		relay_json(o, v);
 	else

@@ -18,6 +18,7 @@
 
 static const struct reference_pair pairs[] = {
 	{ "dind.invalid/" NS "/docker.io/library/app:1", "docker.io/app:1" },
+	{ "docker.io/library/debian:12", "debian:12" },
 };
 
 static const struct row {
@@ -37,6 +38,16 @@ static const struct row {
 	    "{\"stream\":\"Step 1/2 : FROM " MAPPED "\"}\r\n{\"status\":\"of " OTHER "\",\"id\":\"x\"}\r\n",
 	    "{\"stream\":\"Step 1/2 : FROM docker.io/app:1\"}\r\n{\"status\":\"of "
 	    "(hidden)\",\"id\":\"x\"}\r\n",
+	    "", "", 0, 0 },
+	{ "a base image comes back as it was typed, in Step lines only",
+	    "{\"stream\":\"Step 1/2 : FROM docker.io/library/debian:12 AS x\"}\r\n"
+	    "{\"stream\":\"Step 2/2 : COPY --from=docker.io/library/debian:12 /a /b\"}\r\n"
+	    "{\"stream\":\"Step 2/2 : RUN docker.io/library/debian:12.1\"}\r\n"
+	    "{\"stream\":\"docker.io/library/debian:12\"}\r\n",
+	    "{\"stream\":\"Step 1/2 : FROM debian:12 AS x\"}\r\n"
+	    "{\"stream\":\"Step 2/2 : COPY --from=debian:12 /a /b\"}\r\n"
+	    "{\"stream\":\"Step 2/2 : RUN docker.io/library/debian:12.1\"}\r\n"
+	    "{\"stream\":\"docker.io/library/debian:12\"}\r\n",
 	    "", "", 0, 0 },
 	{ "in errors too, and what is behind the name stays",
 	    "{\"errorDetail\":{\"code\":3,\"message\":\"no " MAPPED ": x\"},\"error\":\"no " MAPPED
