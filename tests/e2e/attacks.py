@@ -21,7 +21,7 @@ from tap import Failed, cleanup, equal, main, ok, test
 
 CORPUS = os.path.join(engine.ROOT, "tests", "attacks")
 # what the proxy asks on its own: the engine's version and the triggers of allowed base images
-OWN = r"^GET (/v1\.\d+)?/(version|_ping|images/(docker\.io/library/)?(debian:12|busybox:1\.36)/json)$"
+OWN = r"^GET (/v1\.\d+)?/(version|_ping|images/(docker\.io/library/)?(debian:12|busybox:1\.36)/json|images/json\?all=1)$"
 # what the corpus takes for granted
 SETTINGS = {
     "limits.contextBytes": "64MiB",

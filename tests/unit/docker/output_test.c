@@ -130,7 +130,7 @@ run_all(struct filter *f, const char *bytes, size_t len, size_t step, size_t hig
 static void
 test_row(const struct row *r, size_t step, size_t high)
 {
-	size_t count = 1;
+	size_t count = sizeof pairs / sizeof pairs[0];
 	struct buf ids = { 0 }, out = { 0 };
 	struct output_ask ask = { .ns = NS,
 		.pairs = pairs,
