@@ -97,6 +97,7 @@ lint:
 	@tests/lint/floors
 	@tests/lint/format
 	@tests/lint/tables
+	@tests/lint/docs
 
 format:
 	@clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
