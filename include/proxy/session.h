@@ -82,7 +82,8 @@ struct exchange {
 	int head_sent;        /* the client has seen a head: no error can be told any more */
 	int keep_alive;
 	unsigned status, engine_status;
-	uint64_t sent; /* bytes of an answer that was not relayed */
+	uint64_t sent;  /* bytes of an answer that was not relayed */
+	uint64_t saved; /* bytes of a save that the task's count has */
 	const char *close_why;
 	int silent; /* one of a flood: its end is not recorded */
 };
@@ -103,6 +104,8 @@ struct session {
 	uint64_t lingered;
 	int stepping;
 	int head_begun; /* the first byte of a head is here: its time runs */
+	int turn_over;  /* a request that came right behind another one waits for the next turn of the loop */
+	int64_t rest;   /* ms: no request is looked at before this: one too many came */
 };
 
 void session_step(struct session *s);

@@ -487,6 +487,17 @@ relay_broken(struct session *s, const struct err *why)
 	return reply_done(s);
 }
 
+/* As the bytes pass, so that saves side by side share one limit; e NULL: counted only. */
+static int
+count_saved(struct session *s, struct err *e)
+{
+	struct exchange *x = s->x;
+
+	s->task->now.saved += x->down.bytes - x->saved;
+	x->saved = x->down.bytes;
+	return e == NULL ? 0 : limits_saved(s->task, 0, e);
+}
+
 enum step
 step_relay(struct session *s)
 {
@@ -497,8 +508,8 @@ step_relay(struct session *s)
 	if (rc < 0 && e.rule != NULL && strcmp(e.rule, "body-cut") == 0)
 		err_refuse(
 		    &e, 502, "engine", "the Docker engine closed the connection in the middle of its answer");
-	if (rc >= 0 && x->d.kind == ANSWER_SAVE)
-		rc = limits_saved(s->task, x->down.bytes, &e) < 0 ? -1 : rc;
+	if (x->d.kind == ANSWER_SAVE && count_saved(s, rc < 0 ? NULL : &e) < 0)
+		rc = -1;
 	if (rc < 0)
 		return relay_broken(s, &e);
 	if (rc == PUMP_WAIT)

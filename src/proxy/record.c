@@ -209,8 +209,6 @@ record_end(struct session *s, const char *why)
 	if (why != NULL || x->close_why != NULL)
 		json_object_set_new(r, "close", words(why != NULL ? why : x->close_why));
 	s->task->now.bytes_in += x->up.bytes + x->drained;
-	if (x->decided && x->d.kind == ANSWER_SAVE)
-		s->task->now.saved += x->down.bytes;
 	s->task->now.bytes_out += x->sent + x->down.written;
 	(void)write_record(s, r, &e);
 }

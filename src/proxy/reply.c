@@ -95,6 +95,7 @@ reply_done(struct session *s)
 			buf_done(&s->client->in); /* an idle connection costs little */
 		if (buf_len(&s->client->out) == 0)
 			buf_done(&s->client->out);
+		s->turn_over = buf_len(&s->client->in) > 0;
 		return session_go(s, SESSION_HEAD);
 	}
 	stream_shut(s->client);

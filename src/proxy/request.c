@@ -14,8 +14,10 @@ judge(struct session *s, struct err *e)
 {
 	struct exchange *x = s->x;
 
-	if (limits_request(s->task, now_ms(), e) < 0)
+	if (limits_request(s->task, now_ms(), e) < 0) {
+		s->rest = now_ms() + 1000 / s->task->max_rate + 1; /* until there is room for one */
 		return -1;
+	}
 	if (target_parse(&x->target, x->head.target, e) < 0)
 		return -1;
 	decide(&s->task->policy, &s->task->owned, &x->head, &x->target, &x->d);
@@ -30,7 +32,7 @@ static int
 check_task(struct session *s, struct err *e)
 {
 	if (s->x->d.verdict == VERDICT_ALLOW && s->x->d.kind == ANSWER_SAVE)
-		return limits_saved(s->task, 0, e);
+		return limits_saved(s->task, 1, e);
 	if (s->x->d.body != BODY_CONTEXT || s->x->d.verdict != VERDICT_ALLOW)
 		return 0;
 	if (s->task->state != TASK_RUNNING)
@@ -83,6 +85,18 @@ take_request(struct session *s)
 	return rc < 0 ? reply_refuse(s, &e) : begin(s);
 }
 
+/*
+ * Requests that come without waiting for answers are taken one in a turn of the loop, so that other clients
+ * get theirs; not before their answers have room, and not while one too many has to be waited off.
+ */
+static int
+must_wait(struct session *s)
+{
+	if (s->rest != 0 && now_ms() >= s->rest)
+		s->rest = 0;
+	return s->turn_over || s->rest != 0 || buf_len(&s->client->out) >= PUMP_HIGH;
+}
+
 enum step
 step_head(struct session *s)
 {
@@ -99,6 +113,8 @@ step_head(struct session *s)
 		}
 		return STEP_WAIT;
 	}
+	if (must_wait(s))
+		return STEP_WAIT;
 	if (!s->head_begun) {
 		s->head_begun = 1;
 		s->since = now_ms();

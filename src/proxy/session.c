@@ -19,8 +19,8 @@
 #include "task/task.h"
 
 enum {
-	LINGER_TIME = 30 * 1000,       /* ms a refused client gets to read its answer */
-	HALF_CLOSED_LOOK = 250 * 1000, /* us between looks at a client that has half-closed: has it gone? */
+	LINGER_TIME = 30 * 1000, /* ms a refused client gets to read its answer */
+	HALF_CLOSED_LOOK = 250,  /* ms between looks at a client that has half-closed: has it gone? */
 };
 
 static const struct {
@@ -76,15 +76,16 @@ limit_of(const struct session *s, const char **name)
 		*name = "limits.idleTime";
 		return set->idle_time * 1000;
 	}
-	if (s->state == SESSION_HEAD) {
+	if (s->state == SESSION_HEAD && s->head_begun) {
 		*name = "limits.headTime";
 		return set->head_time * 1000;
 	}
 	*name = "limits.stallTime";
 	/* a running build or a save that the engine prepares in silence is not stalled: its own limit is
 	 * build_time */
-	return engine_works || (s->x->build != NULL && s->x->build->fetch != NULL) ? 0
-	                                                                           : set->stall_time * 1000;
+	return engine_works || (s->x != NULL && s->x->build != NULL && s->x->build->fetch != NULL)
+	           ? 0
+	           : set->stall_time * 1000;
 }
 
 static int64_t
@@ -93,6 +94,17 @@ build_left(const struct session *s)
 	int64_t limit = s->task->build_time * 1000;
 
 	return s->x == NULL || !s->x->decided || limit == 0 ? INT64_MAX : s->x->started + limit - now_ms();
+}
+
+/* ms until a request that is here may be looked at, when it is one that must wait. */
+static int64_t
+next_turn(const struct session *s)
+{
+	if (s->state != SESSION_HEAD || buf_len(&s->client->in) == 0)
+		return INT64_MAX;
+	if (s->turn_over)
+		return 0;
+	return s->rest != 0 ? s->rest - now_ms() : INT64_MAX;
 }
 
 static void
@@ -105,9 +117,11 @@ arm_timer(struct session *s)
 
 	if (left < wait)
 		wait = left;
-	if (s->client->eof && !s->client->gone)
-		tv.tv_usec = HALF_CLOSED_LOOK;
-	else if (wait == INT64_MAX)
+	if (next_turn(s) < wait)
+		wait = next_turn(s);
+	if (s->client->eof && !s->client->gone && wait > HALF_CLOSED_LOOK)
+		wait = HALF_CLOSED_LOOK;
+	if (wait == INT64_MAX)
 		tv.tv_sec = 3600;
 	else if (wait > 0)
 		tv = (struct timeval){ .tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000 };
@@ -119,7 +133,7 @@ time_is_up(struct session *s, const char *name)
 {
 	struct err e = { 0 };
 
-	if (s->state == SESSION_HEAD && buf_len(&s->client->in) > 0)
+	if (s->state == SESSION_HEAD && s->head_begun)
 		err_refuse(&e, 408, "limit-head-time", "no whole request head within %s", name);
 	else if (s->x != NULL && !s->x->head_sent && build_left(s) <= 0)
 		err_refuse(&e, 504, "limit-build-time",
@@ -174,6 +188,7 @@ session_step(struct session *s)
 	if (s->stepping || s->state == SESSION_CLOSED)
 		return; /* a callback from inside a step: the loop below sees its facts */
 	s->stepping = 1;
+	s->turn_over = 0;
 	while (r == STEP_AGAIN && !client_has_gone(s))
 		r = states[s->state].step(s);
 	s->stepping = 0;
