@@ -1,6 +1,7 @@
 #include "docker/context.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "archive/codec.h"
 #include "archive/tar.h"
@@ -8,6 +9,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "context_entry.h"
+
+static const char limit_bytes[] = "limit-context-bytes";
 
 enum {
 	PLAIN_HIGH = 128 * 1024, /* decompressed bytes that wait for the tar reader */
@@ -107,6 +110,8 @@ explain(struct context *c, struct err *e)
 		e->rule = "context";
 	if (e->status == 0)
 		e->status = 400;
+	if (e->rule != NULL && strcmp(e->rule, limit_bytes) == 0)
+		err_wrap(e, "the build context is above limits.contextBytes");
 	if (c->tree.entries == 0 && e->status == 400 && codec_reader_kind(c->codec) == CODEC_NONE)
 		err_wrap(e, "the build context is not a tar archive");
 	c->bad = *e;
@@ -159,7 +164,7 @@ context_filter_new(const struct context_ask *ask, struct dockerfile_facts *facts
 	unsigned accept = CODEC_GZIP | CODEC_BZIP2 | CODEC_XZ | (ask->zstd ? CODEC_ZSTD : 0);
 
 	c->f = (struct filter){ context_run, context_free };
-	c->codec = codec_reader_new(accept, ask->max_bytes, "limit-context-bytes");
+	c->codec = codec_reader_new(accept, ask->max_bytes, limit_bytes);
 	c->tar = tar_reader_new();
 	c->hash = hash_new(HASH_SHA256);
 	c->refused = context_tree_init(&c->tree, ask, facts, &c->bad) < 0;

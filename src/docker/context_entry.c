@@ -191,7 +191,8 @@ static int
 check_entry(struct context_tree *t, const struct tar_entry *entry, struct err *e)
 {
 	if (++t->entries > t->max_entries)
-		return err_refuse(e, 413, "limit-context-entries", "build context: more than %llu entries",
+		return err_refuse(e, 413, "limit-context-entries",
+		    "build context: more than %llu entries (limits.contextEntries)",
 		    (unsigned long long)t->max_entries);
 	if (entry->type == TAR_CHAR || entry->type == TAR_BLOCKDEV || entry->type == TAR_FIFO)
 		return refuse(e, "devices and FIFOs are not accepted", entry->name);

@@ -177,7 +177,7 @@ insert(struct context_names *n, uint64_t hash, enum context_kind kind, struct er
 {
 	if (n->used == n->max)
 		return err_refuse(e, 413, "limit-context-entries",
-		    "build context: more than %zu files and directories", n->max);
+		    "build context: more than %zu files and directories (limits.contextEntries)", n->max);
 	if (n->used + 1 > n->cap - n->cap / 4)
 		grow(n);
 	*slot_of(n, hash) = hash | (uint64_t)kind;

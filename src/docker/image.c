@@ -47,7 +47,8 @@ tar_error(struct err *e)
 static int
 too_large(const struct image *m, struct err *e)
 {
-	return err_refuse(e, 413, "limit-image-bytes", "the image tarball is above %llu bytes",
+	return err_refuse(e, 413, "limit-image-bytes",
+	    "the image tarball is above %llu bytes (limits.imageBytes)",
 	    (unsigned long long)m->ask.max_bytes);
 }
 
@@ -104,7 +105,8 @@ inflate(struct image *m, int eof, struct err *e)
 	if (rc < 0) {
 		if (e->rule == NULL)
 			e->rule = "image-layer";
-		err_wrap(e, "layer '%s'", m->now->name);
+		err_wrap(e, "layer '%s'%s", m->now->name,
+		    e->status == 413 ? " takes the image above limits.imageBytes" : "");
 	}
 	return rc;
 }

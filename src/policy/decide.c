@@ -282,6 +282,6 @@ judge_name_limit(const struct judge *j, struct err *e)
 	if (fresh == 0 || owned_names(j->owned) + fresh <= j->policy->names)
 		return 0;
 	return err_refuse(e, 403, "limit-names",
-	    "the task has %zu names and may have %zu: remove some (docker rmi)", owned_names(j->owned),
-	    j->policy->names);
+	    "the task has %zu names and may have %zu (limits.names): remove some (docker rmi)",
+	    owned_names(j->owned), j->policy->names);
 }

@@ -43,7 +43,8 @@ check_limits(const struct judge *j, struct err *e)
 	if (j->owned->count < j->policy->images)
 		return 0;
 	return err_refuse(e, 403, "limit-images",
-	    "the task has %zu images, which is all that it may have: remove some (docker rmi)",
+	    "the task has %zu images, which is all that it may have (limits.images): remove some (docker "
+	    "rmi)",
 	    j->owned->count);
 }
 
@@ -64,7 +65,8 @@ take_names(struct judge *j, struct err *e)
 			continue;
 		if (j->d->name_count > j->policy->request_names)
 			return err_refuse(e, 403, "limit-request-names",
-			    "t: at most %zu names in one request", j->policy->request_names);
+			    "t: at most %zu names in one request (limits.requestNames)",
+			    j->policy->request_names);
 		if (call_add(j->call, PARAM_T, mapped, e) < 0)
 			return -1;
 	}

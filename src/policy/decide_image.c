@@ -86,7 +86,8 @@ judge_save(struct judge *j, struct err *e)
 			continue;
 		if (++count > j->policy->request_names)
 			return err_refuse(e, 403, "limit-request-names",
-			    "names: at most %zu images in one request", j->policy->request_names);
+			    "names: at most %zu images in one request (limits.requestNames)",
+			    j->policy->request_names);
 		if (save_one(j, q->value, e) < 0)
 			return -1;
 	}

@@ -76,7 +76,8 @@ limits_saved(const struct task *t, uint64_t more, struct err *e)
 {
 	if (t->now.saved + more > (uint64_t)t->max_saved)
 		return err_refuse(e, 403, "limit-saved-bytes",
-		    "the task has saved %llu bytes of images, %lld are allowed in all (limits.savedBytes)",
-		    (unsigned long long)(t->now.saved + more), (long long)t->max_saved);
+		    "the task has saved %llu bytes of images, more than %lld in all are not allowed "
+		    "(limits.savedBytes)",
+		    (unsigned long long)t->now.saved, (long long)t->max_saved);
 	return 0;
 }
