@@ -41,6 +41,7 @@ struct store_job;
 
 struct store_ops {
 	const char *type; /* a word of the setting store.type */
+	int errors; /* takes records that say why there is no artifact; the put fails with that reason */
 	struct store_job *(*put)(struct store *s, const struct store_item *item, store_end_cb *cb, void *arg);
 	uint64_t (*sent)(const struct store_job *job);
 	void (*cancel)(struct store_job *job);

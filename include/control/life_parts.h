@@ -26,6 +26,7 @@ struct exporting {
 	struct child *child;
 	uint64_t bytes, compressed;
 	char *phase, *error, *rule;
+	int told; /* the store was to hear why it failed */
 	struct exporting *next;
 };
 

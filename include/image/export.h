@@ -30,6 +30,9 @@ struct err;
  * "done" holds the fields of record.json (task/spool.h) and "id", the artifact's id in the spool; it is
  * printed when the artifact lies in ready/. The engine prepares a tarball for seconds per GiB before its
  * first byte: phase "waiting" has no timeout here; the parent may kill.
+ *
+ * With "error": {"reason", "message"} (task/spool.h) no image is read: what is sealed says why there is no
+ * artifact, and "done" has nothing but "id".
  */
 int image_export(const json_t *job, int engine_fd, struct err *e);
 

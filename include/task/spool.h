@@ -39,6 +39,11 @@ enum spool_state {
 };
 enum { SPOOL_ID_MAX = REFERENCE_NS_LEN + 1 + 16 + 1, SPOOL_RECORD_MAX = 256 * 1024 };
 
+/* As Taskcluster's queue calls them. */
+#define SPOOL_ERROR_MISSING "file-missing-on-worker"
+#define SPOOL_ERROR_LARGE "too-large-file-on-worker"
+#define SPOOL_ERROR_UNREADABLE "file-not-readable-on-worker"
+
 /*
  * Strings are borrowed: from `json` (a record that was read; spool_record_done() gives it back), or, with
  * json NULL, from whoever fills it. Optional strings may be NULL.
@@ -60,6 +65,10 @@ struct spool_record {
 	const char *engine;   /* its version; optional */
 	const char *version;  /* of dind-proxy; optional */
 	const char *created;  /* RFC 3339, UTC */
+	/* instead of an artifact: why there is none, for stores that tell those who look for it. All that
+	 * says what it is (hashes, image id) may be missing then, and data is empty. */
+	const char *error_reason; /* SPOOL_ERROR_.. */
+	const char *error_message;
 	size_t layer_count;
 	struct image_layer layers[IMAGE_LAYERS_MAX];
 };

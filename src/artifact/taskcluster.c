@@ -46,6 +46,7 @@ free_store(struct store *s)
 
 static const struct store_ops ops = {
 	.type = "taskcluster",
+	.errors = 1,
 	.put = tc_put,
 	.sent = tc_sent,
 	.cancel = tc_cancel,

@@ -32,6 +32,7 @@ struct tc_call {
 	char mark[65];     /* of the credentials that were used last; "" = none yet */
 	char refusal[480]; /* what they were answered */
 	int64_t until;     /* ms: while it waits for fresh ones */
+	unsigned refused;  /* how often */
 	int reset;         /* the clock, once */
 	struct event *turn;
 	struct transfer *transfer;
@@ -271,7 +272,7 @@ renew(struct tc_call *c, const struct transfer_result *t, const struct err *why)
 	if (c->key != NULL)
 		return 0;
 	keep_refusal(c, why);
-	if (c->until != 0) { /* fresh ones were refused as well */
+	if (c->refused++ > 0) {
 		struct err e = { 0 };
 
 		err_set(&e, 0, "%s, and so were those that the worker sent since", c->refusal);

@@ -280,26 +280,34 @@ create(struct store_job *j)
 
 /* --- the start */
 
+/* The put fails in any case, with the reason that is in why; the queue only tells those who look for it. */
 static void
 on_error_created(void *arg, const struct tc_reply *r)
 {
 	struct store_job *j = arg;
+	char *text;
 
-	(void)r; /* the put has failed in any case; this only tells those who look for the artifact */
 	j->call = NULL;
+	if (!r->good && r->class == RETRY_AGAIN) {
+		text = mem_str(j->why.text);
+		err_set(&j->why, 0, "%s; createArtifact: %s", text, r->why.text);
+		free(text);
+		tc_fail(j, STORE_AGAIN, TC_BY_SERVICE, &j->why);
+		return;
+	}
 	end(j);
 }
 
 /* An artifact that says why there is none. */
 static void
-create_error(struct store_job *j, const char *reason, const struct err *why)
+create_error(struct store_job *j, const char *reason, const char *message)
 {
 	j->how = STORE_FAILED;
-	j->why = *why;
-	j->why.rule = TC_BY_TASK;
+	err_set(&j->why, 0, "%s", message);
+	j->why.rule = strcmp(reason, SPOOL_ERROR_UNREADABLE) == 0 ? TC_BY_WORKER : TC_BY_TASK;
 	tc_ask(j, TC_ERROR, "POST", j->path,
 	    json_pack("{s:s,s:s,s:s,s:s}", "storageType", "error", "expires", j->expires, "reason", reason,
-	        "message", why->text),
+	        "message", message),
 	    on_error_created);
 }
 
@@ -376,6 +384,10 @@ start(struct store_job *j)
 		tc_fail(j, STORE_FAILED, fault, &e);
 		return;
 	}
+	if (j->item.record->error_reason != NULL) {
+		create_error(j, j->item.record->error_reason, j->item.record->error_message);
+		return;
+	}
 	if (open_data(j, &e) < 0) {
 		tc_fail_here(j, &e);
 		return;
@@ -383,7 +395,7 @@ start(struct store_job *j)
 	if (j->item.record->size > (uint64_t)TC_PUT_MAX) {
 		err_set(&e, EFBIG, "the artifact has %llu bytes: one upload takes 5 GiB at most",
 		    (unsigned long long)j->item.record->size);
-		create_error(j, "too-large-file-on-worker", &e);
+		create_error(j, SPOOL_ERROR_LARGE, e.text);
 	} else if (tc_note_is(j, "sent")) {
 		tc_object_sent(j);
 	} else if (tc_note_is(j, "finished")) {

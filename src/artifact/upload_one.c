@@ -245,6 +245,14 @@ on_end(void *arg, enum store_end how, const json_t *where, const struct err *why
 	hinder(x, how, why);
 }
 
+/* There is no artifact, and this store has no way to say so. */
+static const struct err *
+say_why(const struct spool_record *r, struct err *e)
+{
+	err_set(e, 0, "%s", r->error_message);
+	return e;
+}
+
 void
 upload_start(struct upload *x)
 {
@@ -257,6 +265,8 @@ upload_start(struct upload *x)
 		x->started = stamp_now();
 	if (spool_read_record(u->root, SPOOL_UPLOADING, x->id, &x->record, &e) < 0)
 		hinder(x, store_judge(e.code), &e);
+	else if (x->record.error_message != NULL && !u->store->ops->errors)
+		hinder(x, STORE_FAILED, say_why(&x->record, &e));
 	else
 		x->job = store_put(u->store, &item, on_end, x);
 }

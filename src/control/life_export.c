@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/json.h"
@@ -54,6 +56,8 @@ failed(struct exporting *x, const char *rule, const char *why)
 	    json_pack("{s:s,s:s,s:s}", "artifact", x->name, "rule", rule ? rule : "error", "reason", why));
 }
 
+static int tell(struct exporting *x);
+
 static void
 ended(struct exporting *x)
 {
@@ -62,6 +66,8 @@ ended(struct exporting *x)
 	struct err e = { 0 };
 
 	x->child = NULL;
+	if (x->state == EXPORT_FAILED && tell(x) == 0)
+		return; /* it comes back */
 	for (const struct exporting *o = l->exports; o != NULL; o = o->next)
 		if (o->task == task && o->state < EXPORT_HANDED_OFF)
 			task = NULL;
@@ -125,6 +131,65 @@ make_job(const struct exporting *x)
 	    DIND_VERSION, "engine", x->life->engine_version);
 }
 
+static const char *
+reason_of(const char *rule)
+{
+	if (rule != NULL && strcmp(rule, "artifact-image") == 0)
+		return SPOOL_ERROR_MISSING;
+	if (rule != NULL && strcmp(rule, "limit-image-bytes") == 0)
+		return SPOOL_ERROR_LARGE;
+	return SPOOL_ERROR_UNREADABLE;
+}
+
+static void
+on_told(void *arg, const json_t *event)
+{
+	const struct exporting *x = arg;
+
+	if (strcmp(json_str(event, "event", ""), "error") == 0)
+		log_error("life", "task %s: why artifact '%s' failed is not handed over: %s", x->task->id,
+		    x->name, json_str(event, "message", ""));
+}
+
+static void
+on_told_end(void *arg, int status)
+{
+	struct exporting *x = arg;
+
+	(void)status;
+	x->state = EXPORT_FAILED;
+	ended(x);
+}
+
+/*
+ * Whoever looks for the artifact is to find the reason in its place, where the store can say so. This process
+ * may not write into the spool: dind-image does, with nobody behind its engine connection. -1: it is not
+ * told.
+ */
+static int
+tell(struct exporting *x)
+{
+	const struct settings *s = x->life->settings;
+	const char *argv[] = { s->image_program, "export", NULL };
+	struct err e = { 0 };
+	int nobody[2];
+	json_t *job;
+
+	if (x->told++ || strcmp(s->store_type, "taskcluster") != 0 || (job = make_job(x)) == NULL)
+		return -1;
+	json_object_set_new(
+	    job, "error", json_pack("{s:s,s:s}", "reason", reason_of(x->rule), "message", x->error));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, nobody) == 0) {
+		close(nobody[1]);
+		x->child = child_start(x->life->loop, argv, job, nobody[0], on_told, on_told_end, x, &e);
+	}
+	json_decref(job);
+	if (x->child == NULL)
+		return -1;
+	x->state = EXPORT_RUNNING;
+	return 0;
+}
+
 static void
 on_connected(void *arg, int fd, const struct err *why)
 {
@@ -183,10 +248,12 @@ exports_next(struct life *l)
 		if (x->state != EXPORT_QUEUED)
 			continue;
 		x->state = EXPORT_CONNECTING;
-		if (connect_engine(x, &e) < 0)
-			failed(x, e.rule, e.text);
-		else
+		if (connect_engine(x, &e) == 0) {
 			running++;
+			continue;
+		}
+		failed(x, e.rule, e.text);
+		running += tell(x) == 0;
 	}
 }
 
@@ -213,6 +280,7 @@ queue_export(struct life *l, struct task *task, const char *name, const char *im
 		(void)snprintf(why, sizeof why,
 		    "the task has no image '%s': nothing was built or tagged under that name", image);
 		failed(x, "artifact-image", why);
+		(void)tell(x);
 		return;
 	}
 	(void)snprintf(x->id, sizeof x->id, "%s", id);

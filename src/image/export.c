@@ -201,6 +201,26 @@ seal(struct export *x, struct err *e)
 	return 0;
 }
 
+/* There is nothing to export: the reason goes the way of the artifact. */
+static int
+seal_error(struct export *x, const json_t *error, struct err *e)
+{
+	char created[STAMP_MAX];
+	int rc;
+
+	x->record.error_reason = json_str(error, "reason", "");
+	x->record.error_message = json_str(error, "message", "");
+	stamp_print(stamp_now(), created);
+	x->record.created = created;
+	x->fd = spool_begin(x->spool, x->id, e);
+	rc = x->fd < 0 ? -1 : spool_seal(x->spool, x->id, x->fd, &x->record, e);
+	x->record.created = NULL;
+	if (rc < 0)
+		return disk_error(e);
+	event_done(json_pack("{s:s}", "id", x->id));
+	return 0;
+}
+
 static void
 done(struct export *x)
 {
@@ -221,12 +241,15 @@ int
 image_export(const json_t *job, int engine_fd, struct err *e)
 {
 	struct export *x = mem_new(sizeof *x);
+	const json_t *error = json_object_get(job, "error");
 	struct err ignored;
 	int rc = -1;
 
 	x->job = job;
 	x->fd = -1;
-	if (read_job(x, e) == 0 && start(x, e) == 0) {
+	if (error != NULL) {
+		rc = read_job(x, e) < 0 ? -1 : seal_error(x, error, e);
+	} else if (read_job(x, e) == 0 && start(x, e) == 0) {
 		engine_init(&x->engine, engine_fd, x->record.session);
 		event_progress(&x->progress, "waiting", 0, 0);
 		if (engine_head(&x->engine, e) == 0 && stream(x, e) == 0)

@@ -15,7 +15,7 @@ struct text_field {
 	const char *key;
 	size_t offset;
 	enum kind kind;
-	int optional;
+	enum { ALWAYS = 0, MAYBE, OF_AN_ARTIFACT } wanted;
 };
 
 struct number_field {
@@ -26,19 +26,21 @@ struct number_field {
 #define AT(field) offsetof(struct spool_record, field)
 
 static const struct text_field texts[] = {
-	{ "taskId", AT(task_id), TEXT, 0 },
-	{ "session", AT(session), NAMESPACE, 0 },
-	{ "name", AT(name), TEXT, 0 },
-	{ "expires", AT(expires), TEXT, 1 },
-	{ "contentType", AT(content_type), TEXT, 0 },
-	{ "sha256", AT(sha256), HEX256, 0 },
-	{ "sha512", AT(sha512), HEX512, 0 },
-	{ "tarSha256", AT(tar_sha256), HEX256, 0 },
-	{ "imageId", AT(image_id), IMAGE_ID, 0 },
-	{ "image", AT(image), TEXT, 0 },
-	{ "engine", AT(engine), TEXT, 1 },
-	{ "version", AT(version), TEXT, 1 },
-	{ "created", AT(created), TEXT, 0 },
+	{ "taskId", AT(task_id), TEXT, ALWAYS },
+	{ "session", AT(session), NAMESPACE, ALWAYS },
+	{ "name", AT(name), TEXT, ALWAYS },
+	{ "expires", AT(expires), TEXT, MAYBE },
+	{ "contentType", AT(content_type), TEXT, ALWAYS },
+	{ "sha256", AT(sha256), HEX256, OF_AN_ARTIFACT },
+	{ "sha512", AT(sha512), HEX512, OF_AN_ARTIFACT },
+	{ "tarSha256", AT(tar_sha256), HEX256, OF_AN_ARTIFACT },
+	{ "imageId", AT(image_id), IMAGE_ID, OF_AN_ARTIFACT },
+	{ "image", AT(image), TEXT, ALWAYS },
+	{ "engine", AT(engine), TEXT, MAYBE },
+	{ "version", AT(version), TEXT, MAYBE },
+	{ "created", AT(created), TEXT, ALWAYS },
+	{ "errorReason", AT(error_reason), TEXT, MAYBE },
+	{ "errorMessage", AT(error_message), TEXT, MAYBE },
 };
 static const struct number_field numbers[] = {
 	{ "size", AT(size) },
@@ -74,10 +76,13 @@ fits(const char *s, enum kind kind)
 static int
 read_texts(struct spool_record *r, struct err *e)
 {
+	int error = json_object_get(r->json, "errorReason") != NULL;
+
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		const char *s = json_str(r->json, texts[i].key, NULL);
+		int missing = texts[i].wanted == ALWAYS || (texts[i].wanted == OF_AN_ARTIFACT && !error);
 
-		if (s == NULL ? !texts[i].optional : !fits(s, texts[i].kind))
+		if (s == NULL ? missing : !fits(s, texts[i].kind))
 			return err_set(e, EINVAL, "record.json: '%s' is missing or malformed", texts[i].key);
 		*(const char **)(void *)((char *)r + texts[i].offset) = s;
 	}
@@ -92,6 +97,8 @@ read_numbers(struct spool_record *r, struct err *e)
 	if (run < 0 || run > 1000000)
 		return err_set(e, EINVAL, "record.json: 'runId' is missing or malformed");
 	r->run_id = (unsigned)run;
+	if ((r->error_reason == NULL) != (r->error_message == NULL))
+		return err_set(e, EINVAL, "record.json: 'errorReason' and 'errorMessage' belong together");
 	for (size_t i = 0; i < COUNT(numbers); i++) {
 		json_int_t n = json_num(r->json, numbers[i].key, -1);
 

@@ -19,7 +19,8 @@ import tempfile
 import time
 
 import taskcluster
-from proxy import BUILD, SLOW
+from engine import Engine
+from proxy import BUILD, SLOW, Proxy
 from tap import Skip, cleanup, contains, equal, lacks, main, ok, test, until
 from taskcluster import Deployment, Fault, Real, npm_modules, stamp
 
@@ -98,7 +99,7 @@ class Host:
 
     # --- as dind-image export does
 
-    def seal(self, task_id, name=NAME, data=None, size=BIG, expires=3600, content_type="application/zstd"):
+    def seal(self, task_id, name=NAME, data=None, size=BIG, expires=3600, content_type="application/zstd", error=None):
         data = os.urandom(size) if data is None else data
         session = self.session(task_id)
         spooled = "%s-%s" % (session, hashlib.sha256(name.encode()).hexdigest()[:16])
@@ -119,6 +120,8 @@ class Host:
             "tarSize": 10240,
             "layers": [],
         }
+        if error:
+            record = {k: v for k, v in {**record, **error}.items() if k not in ("sha256", "sha512", "tarSha256", "imageId")}
         if expires is not None:
             record["expires"] = stamp(self.tc.now() + expires)
         place = os.path.join(self.spool, "incoming", spooled)
@@ -635,6 +638,58 @@ def too_large():
         row = tc.find_artifact((task_id, 0, NAME))
         equal((row["storageType"], row["reason"]), ("error", "too-large-file-on-worker"))
         contains(row["message"], "5 GiB at most")
+
+
+@test("the whole road: built, exported and uploaded with the credentials that the worker registers and replaces")
+def whole_road():
+    tc = fake()
+    engine = Engine()
+    cleanup(engine.stop)
+    engine.start().image("busybox:1.36")
+    store = {"type": "taskcluster", "taskcluster": {"rootUrl": tc.root_url, "storageType": "object"}}
+    proxy = Proxy(engine.socket, uploader=True, **{"store": store})
+    cleanup(proxy.stop)
+    proxy.start()
+    task_id = tc.create_task()
+    names = {NAME: {"image": "app:1"}, "public/none.tar": {"image": "none:1"}}
+    task = proxy.task(
+        task_id,
+        payload={"features": {"dind": True}, "dind": {"artifacts": names}},
+        expires=stamp(tc.now() + 7200),
+        credentials=tc.claim(task_id, seconds=-600),
+    )
+    cleanup(task.end)
+    done = task.docker("build", "-t", "app:1", "-", stdin="FROM busybox:1.36\nRUN echo x >/x\n", program="/usr/bin/docker")
+    equal(done.returncode, 0, done.stdout)
+    proxy.good("POST", task.path + "/finish", status=202)
+    until(lambda: tc.seen("POST", CREATE), "credentials that have expired are refused", 60 * SLOW)
+    proxy.good("PUT", task.path + "/credentials", tc.task_credentials(task_id), status=204)
+    ended = until(task._settled, "both are through", 60 * SLOW)
+    image, none = ended[NAME], ended["public/none.tar"]
+    equal((image["state"], image["storageType"]), ("done", "object"), str(image))
+    equal(hashlib.sha256(stored(tc, task_id)).hexdigest(), image["sha256"])
+    equal(image["url"], "%s/api/queue/v1/task/%s/runs/0/artifacts/public%%2Fimage.tar.zst" % (tc.root_url, task_id))
+    equal((none["state"], none["fault"]), ("failed", "task"), str(none))
+    contains(none["error"], "the task has no image 'none:1'")
+    row = tc.find_artifact((task_id, 0, "public/none.tar"))
+    equal((row["storageType"], row["reason"], row["message"]), ("error", "file-missing-on-worker", none["error"]))
+    lacks(proxy.log(1000), "X-Amz")
+
+
+ERROR = {"errorReason": "file-missing-on-worker", "errorMessage": "there is no app:1"}
+
+
+@test("why there is no artifact is an artifact, also when the queue is away for a while")
+def error_artifact():
+    tc = fake()
+    tc.faults.append(Fault("POST", CREATE, "status", 2, status=503))
+    for kind in ("s3", "object"):
+        host, task_id = claimed(tc, kind)
+        artifact = host.seal(task_id, data=b"", error=ERROR)
+        host.start()
+        artifact.failed("task", "there is no app:1")
+        row = tc.find_artifact((task_id, 0, NAME))
+        equal((row["storageType"], row["reason"], row["message"]), ("error", "file-missing-on-worker", "there is no app:1"))
 
 
 @test("four at a time, and all arrive")

@@ -58,6 +58,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		free(dir);
 	}
 	err_set(&f->why, ECONNRESET, "the store is tired: %m");
+	f->why.rule = "service";
 	j->cb(j->arg, end, where, &f->why);
 	json_decref(where);
 	event_free(j->turn);
@@ -240,6 +241,7 @@ test_retry(void)
 	run_once(&f.store);
 	is_int(f.puts, 3, "three tries without progress");
 	v = result_of(SPOOL_FAILED, id);
+	is_str(json_str(v, "fault", NULL), "service", "whose fault it was");
 	is_str(json_str(v, "error", NULL),
 	    "given up after 3 tries: the store is tired: Connection reset by peer", "why");
 	json_decref(v);

@@ -194,6 +194,34 @@ test_records(void)
 	}
 }
 
+/* A record that says why there is no artifact lacks what says what it is, and nothing else. */
+static void
+test_error_record(void)
+{
+	struct spool_record told = { .task_id = record.task_id,
+		.session = NS,
+		.name = record.name,
+		.content_type = "application/zstd",
+		.image = "app:1",
+		.created = record.created,
+		.error_reason = SPOOL_ERROR_MISSING,
+		.error_message = "there is no app:1" };
+	json_t *json = spool_record_json(&told);
+	struct spool_record r;
+	struct err e = { 0 };
+
+	is_int(spool_record_parse(&r, json, &e), 0, "a record of an error");
+	is_str(r.error_message, "there is no app:1", "its message");
+	ok(r.sha256 == NULL && r.image_id == NULL, "no hashes, no id");
+	spool_record_done(&r);
+	json_object_del(json, "errorMessage");
+	is_int(spool_record_parse(&r, json, &e), -1, "a reason without a message");
+	json_object_set_new(json, "errorMessage", json_string("x"));
+	json_object_del(json, "errorReason");
+	is_int(spool_record_parse(&r, json, &e), -1, "a message without a reason");
+	json_decref(json);
+}
+
 /* A writer that is killed before its n-th system call; 0 when it came to its end before. */
 static int
 killed_at(int n)
@@ -267,6 +295,7 @@ main(void)
 	test_life();
 	test_writers();
 	test_records();
+	test_error_record();
 	test_kill();
 	is_int(fs_remove_tree(root, &e), 0, "clean");
 	return tap_end();
