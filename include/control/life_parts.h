@@ -65,9 +65,9 @@ struct life {
 	unsigned engine_api;     /* NN, 0 until known */
 	unsigned engine_api_min; /* NN of the oldest that it speaks */
 	struct fetch *version, *usage;
-	unsigned usage_age; /* s since images were last counted */
-	int usage_due;
-	struct event *tick; /* asks for the version until it is known, sweeps the spool */
+	unsigned usage_age;    /* s since images were last counted */
+	uint64_t usage_builds; /* begun and over when images were last counted */
+	struct event *tick;    /* asks for the version until it is known, sweeps the spool */
 	struct exporting *exports;
 	struct ending *endings;
 	struct loading *loadings;

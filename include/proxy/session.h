@@ -105,7 +105,6 @@ struct session {
 	int stepping;
 	int head_begun; /* the first byte of a head is here: its time runs */
 	int turn_over;  /* a request that came right behind another one waits for the next turn of the loop */
-	int64_t rest;   /* ms: no request is looked at before this: one too many came */
 };
 
 void session_step(struct session *s);

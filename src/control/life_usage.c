@@ -1,6 +1,7 @@
 /*
  * What the tasks' images take on the disk. The engine's list of all images gives each its size and its
- * parent: what an image adds is the difference. Looked at while builds run, and once after the last of them.
+ * parent: what an image adds is the difference. Looked at while builds run, once after the last of them, and
+ * while a task has more than it may.
  */
 
 #include <stdlib.h>
@@ -102,6 +103,18 @@ on_list(void *arg, unsigned status, json_t *answer, const struct err *e)
 	enforce(l);
 }
 
+/* Builds have added images; and who has been told to remove some waits for the count to go down. */
+static int
+is_due(const struct life *l)
+{
+	if (l->proxy.use.builds > 0 || l->proxy.builds != l->usage_builds)
+		return 1;
+	for (const struct task *t = tasks_first(l->tasks); t != NULL; t = t->next)
+		if (t->now.disk > t->max_disk)
+			return 1;
+	return 0;
+}
+
 /* Called every second. */
 void
 usage_tick(struct life *l)
@@ -114,10 +127,11 @@ usage_tick(struct life *l)
 	if (building && l->proxy.use.disk_free >= 0 && l->proxy.use.disk_free < l->settings->disk_free)
 		enforce(l);
 	l->usage_age++;
-	if (l->usage != NULL || (!building && !l->usage_due) || l->usage_age < EVERY)
+	if (l->usage != NULL || !is_due(l) || l->usage_age < EVERY)
 		return;
 	l->usage_age = 0;
-	l->usage_due = building; /* once more when the last build is over */
+	l->usage_builds =
+	    l->proxy.builds - l->proxy.use.builds; /* those under way: once more when they end */
 	call_start(&c, ROUTE_SWEEP_LIST, "", life_api(l));
 	(void)call_add(&c, PARAM_ALL, "1", &e);
 	l->usage = fetch_start(l->loop, l->gate, &c, LIST_MAX, LIST_SECONDS, on_list, l);

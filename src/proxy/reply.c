@@ -29,7 +29,7 @@ may_go_on(const struct session *s)
 {
 	const struct exchange *x = s->x;
 
-	return x->head.keep_alive && !s->client->eof &&
+	return x->head.keep_alive && (!s->client->eof || buf_len(&s->client->in) > 0) &&
 	       (x->body_ended || (x->head.framing == HTTP_BODY_NONE && x->decided));
 }
 

@@ -14,10 +14,8 @@ judge(struct session *s, struct err *e)
 {
 	struct exchange *x = s->x;
 
-	if (limits_request(s->task, now_ms(), e) < 0) {
-		s->rest = now_ms() + 1000 / s->task->max_rate + 1; /* until there is room for one */
+	if (limits_request(s->task, now_ms(), e) < 0)
 		return -1;
-	}
 	if (target_parse(&x->target, x->head.target, e) < 0)
 		return -1;
 	decide(&s->task->policy, &s->task->owned, &x->head, &x->target, &x->d);
@@ -87,14 +85,12 @@ take_request(struct session *s)
 
 /*
  * Requests that come without waiting for answers are taken one in a turn of the loop, so that other clients
- * get theirs; not before their answers have room, and not while one too many has to be waited off.
+ * get theirs, and not before their answers have room.
  */
 static int
-must_wait(struct session *s)
+must_wait(const struct session *s)
 {
-	if (s->rest != 0 && now_ms() >= s->rest)
-		s->rest = 0;
-	return s->turn_over || s->rest != 0 || buf_len(&s->client->out) >= PUMP_HIGH;
+	return s->turn_over || buf_len(&s->client->out) >= PUMP_HIGH;
 }
 
 enum step

@@ -96,17 +96,6 @@ build_left(const struct session *s)
 	return s->x == NULL || !s->x->decided || limit == 0 ? INT64_MAX : s->x->started + limit - now_ms();
 }
 
-/* ms until a request that is here may be looked at, when it is one that must wait. */
-static int64_t
-next_turn(const struct session *s)
-{
-	if (s->state != SESSION_HEAD || buf_len(&s->client->in) == 0)
-		return INT64_MAX;
-	if (s->turn_over)
-		return 0;
-	return s->rest != 0 ? s->rest - now_ms() : INT64_MAX;
-}
-
 static void
 arm_timer(struct session *s)
 {
@@ -117,8 +106,8 @@ arm_timer(struct session *s)
 
 	if (left < wait)
 		wait = left;
-	if (next_turn(s) < wait)
-		wait = next_turn(s);
+	if (s->turn_over)
+		wait = 0;
 	if (s->client->eof && !s->client->gone && wait > HALF_CLOSED_LOOK)
 		wait = HALF_CLOSED_LOOK;
 	if (wait == INT64_MAX)

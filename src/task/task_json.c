@@ -72,18 +72,21 @@ counts_json(const struct task *t)
 {
 	const struct task_counts *c = &t->now;
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "connections", (json_int_t)c->connections,
-	    "builds", (json_int_t)c->builds, "requests", (json_int_t)c->requests, "refused",
-	    (json_int_t)c->refused, "bytesIn", (json_int_t)c->bytes_in, "bytesOut", (json_int_t)c->bytes_out);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connections",
+	    (json_int_t)c->connections, "builds", (json_int_t)c->builds, "requests", (json_int_t)c->requests,
+	    "refused", (json_int_t)c->refused, "bytesIn", (json_int_t)c->bytes_in, "bytesOut",
+	    (json_int_t)c->bytes_out, "saved", (json_int_t)c->saved, "disk", (json_int_t)c->disk);
 }
 
 static json_t *
 limits_json(const struct task *t)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "connections", (json_int_t)t->max_connections,
-	    "builds", (json_int_t)t->max_builds, "buildTime", (json_int_t)t->build_time, "contextBytes",
-	    (json_int_t)t->policy.context_bytes, "images", (json_int_t)t->policy.images, "names",
-	    (json_int_t)t->policy.names);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connections",
+	    (json_int_t)t->max_connections, "builds", (json_int_t)t->max_builds, "buildTime",
+	    (json_int_t)t->build_time, "contextBytes", (json_int_t)t->policy.context_bytes, "images",
+	    (json_int_t)t->policy.images, "names", (json_int_t)t->policy.names, "requestRate",
+	    (json_int_t)t->max_rate, "savedBytes", (json_int_t)t->max_saved, "diskBytes",
+	    (json_int_t)t->max_disk);
 }
 
 json_t *
