@@ -125,8 +125,7 @@ read_common(struct http_head *h, struct err *e)
 	return read_framing(h, e);
 }
 
-/* The engine's set (Go's ValidHostHeader). Clients send "", "docker", "d", "localhost:1", "%2Fvar%2Frun...".
- */
+/* The engine's set, byte by byte (20.10.24). Clients send "", "docker", "d", "localhost:1", "%2Fvar%2F...". */
 static int
 check_host(const struct http_head *h, struct err *e)
 {
@@ -139,7 +138,7 @@ check_host(const struct http_head *h, struct err *e)
 		           ? 0
 		           : err_refuse(e, 400, "http-host", "header 'Host' is missing (it may be empty)");
 	for (const char *p = host; *p != '\0'; p++)
-		if (!text_is_unreserved((uint8_t)*p) && strchr("!$%&'()*+,/:;=@[]", *p) == NULL)
+		if (!text_is_unreserved((uint8_t)*p) && strchr("!$%&'()*+,:;=[]", *p) == NULL)
 			return err_refuse(e, 400, "http-host", "Host '%s' is not a host name",
 			    quote(host, strlen(host)).text);
 	return 0;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -48,6 +49,32 @@ choose_api(const struct policy *p, unsigned asked, unsigned *api, struct err *e)
 }
 
 static int
+is_form(const char *type)
+{
+	static const char urlencoded[] = "application/x-www-form-urlencoded";
+	size_t n;
+
+	type += strspn(type, " \t");
+	n = strcspn(type, "; \t");
+	return (n == sizeof(urlencoded) - 1 && strncasecmp(type, urlencoded, n) == 0) ||
+	       strncasecmp(type, "multipart/", 10) == 0;
+}
+
+/* The engine reads parameters from such a body and prefers them to the query (threats.md, finding 1). */
+static int
+check_form(const struct judge *j, enum body_use use, struct err *e)
+{
+	const char *type = http_field(j->head, "content-type");
+	int empty = j->head->framing != HTTP_BODY_CHUNKED && j->head->length == 0;
+
+	if (type == NULL || !is_form(type) || (use == BODY_DROPPED && empty))
+		return 0;
+	return err_refuse(e, 400, "form-body", "Content-Type '%s': %s", show(type).text,
+	    use == BODY_CONTEXT ? "the body of a build is a tar, application/x-tar"
+	                        : "parameters stand in the query, not in a form");
+}
+
+static int
 check_body(const struct judge *j, enum body_use use, struct err *e)
 {
 	const struct http_head *h = j->head;
@@ -58,7 +85,7 @@ check_body(const struct judge *j, enum body_use use, struct err *e)
 	if (use == BODY_REFUSED && (h->framing == HTTP_BODY_CHUNKED || h->length > 0))
 		return err_refuse(e, 400, "body",
 		    "a %s request has no body: Content-Length must be 0 or absent", h->method_name);
-	return 0;
+	return use == BODY_REFUSED ? 0 : check_form(j, use, e);
 }
 
 /* Every key has a row, and stands once unless its row says otherwise. */

@@ -1,6 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -13,29 +12,6 @@
 #include "value.h"
 
 enum { CACHE_IMAGES_MAX = 32 }; /* each costs the engine a look at its chain; newest first */
-
-static int
-is_type(const char *type, size_t len, const char *word)
-{
-	return len == strlen(word) && strncasecmp(type, word, len) == 0;
-}
-
-/* The engine reads parameters from such a body and prefers them to the query (threats.md, finding 1). */
-static int
-check_content_type(const struct judge *j, struct err *e)
-{
-	const char *type = http_field(j->head, "content-type");
-	size_t n;
-
-	if (type == NULL)
-		return 0;
-	type += strspn(type, " \t");
-	n = strcspn(type, "; \t");
-	if (is_type(type, n, "application/x-www-form-urlencoded") || strncasecmp(type, "multipart/", 10) == 0)
-		return err_refuse(e, 400, "form-body",
-		    "Content-Type '%s': the body of a build is a tar, application/x-tar", show(type).text);
-	return 0;
-}
 
 static int
 check_limits(const struct judge *j, struct err *e)
@@ -246,7 +222,7 @@ judge_build(struct judge *j, struct err *e)
 	j->d->pull = pull != NULL;
 	if (pull != NULL && check_value(param_by_id(ROUTE_BUILD, PARAM_PULL), pull, j->policy, e) < 0)
 		return -1;
-	if (take_forced(j, e) < 0 || check_content_type(j, e) < 0 || check_limits(j, e) < 0)
+	if (take_forced(j, e) < 0 || check_limits(j, e) < 0)
 		return -1;
 	if (take_names(j, e) < 0 || force_fixed(j, e) < 0 || force_network(j, e) < 0)
 		return -1;

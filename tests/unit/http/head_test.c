@@ -206,6 +206,8 @@ static const struct bad {
 	{ BYTES("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), 400, "http-field-twice" },
 	{ BYTES(GET "Host: a b\r\n\r\n"), 400, "http-host" },
 	{ BYTES(GET "Host: a\"b\r\n\r\n"), 400, "http-host" },
+	{ BYTES(GET "Host: a@b\r\n\r\n"), 400, "http-host" },
+	{ BYTES(GET "Host: /run/docker.sock\r\n\r\n"), 400, "http-host" },
 	{ BYTES(GET "Host: \xc3\xa4\r\n\r\n"), 400, "http-host" },
 	/* Content-Length */
 	{ BYTES(POST "Content-Length: 3,3\r\n\r\nabc"), 400, "http-content-length" },
