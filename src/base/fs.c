@@ -152,7 +152,9 @@ fs_remove_tree(const char *path, struct err *e)
 
 	if (lstat(path, &st) < 0 && errno == ENOENT)
 		return 0;
-	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0)
+	/* without FTW_MOUNT: an overlay file system may give files another device number than their directory
+	 */
+	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0)
 		return err_set(e, errno, "cannot remove '%s': %m", path);
 	return 0;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "artifact/store.h"
 #include "artifact/upload.h"
@@ -102,8 +101,9 @@ take_credential(struct settings *s)
 {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
 	char *path = dir == NULL ? NULL : mem_printf("%s/s3.json", dir);
+	struct stat st;
 
-	if (path == NULL || access(path, R_OK) < 0) {
+	if (path == NULL || stat(path, &st) < 0 || st.st_size <= (off_t)strlen("{}")) {
 		free(path);
 		return;
 	}
