@@ -21,7 +21,8 @@ struct audit;
 struct audit *audit_open(const char *dir, struct err *e);
 void audit_close(struct audit *a);
 
-/* After the host's log was renamed by whoever rotates it: goes on in a new file. -1: goes on in the old one. */
+/* After the host's log was renamed by whoever rotates it: goes on in a new file. -1: goes on in the old one.
+ */
 int audit_reopen(struct audit *a, struct err *e);
 
 /* Appends the record (borrowed) to the host's log and, with id, to the task's. -1 when either could not be

@@ -125,7 +125,8 @@ read_common(struct http_head *h, struct err *e)
 	return read_framing(h, e);
 }
 
-/* The engine's set, byte by byte (20.10.24). Clients send "", "docker", "d", "localhost:1", "%2Fvar%2F...". */
+/* The engine's set, byte by byte (20.10.24). Clients send "", "docker", "d", "localhost:1", "%2Fvar%2F...".
+ */
 static int
 check_host(const struct http_head *h, struct err *e)
 {
