@@ -101,7 +101,8 @@ json_t *exports_json(struct life *l, const struct task *task); /* array, new */
 
 /* life_end.c */
 void end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg);
-void end_stop(struct life *l); /* at shutdown */
+void end_quiet(void *life, struct task *task); /* its builds are over in the engine, too */
+void end_stop(struct life *l);                 /* at shutdown */
 
 /* life_usage.c */
 void usage_tick(struct life *l);

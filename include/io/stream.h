@@ -44,6 +44,9 @@ struct stream *stream_new(struct loop *l, int fd, void (*on_change)(void *arg), 
 /* Silences callbacks, closes fd. Memory goes at the top of the loop: safe from its own callback. */
 void stream_free(struct stream *s);
 
+/* From now on another is told of changes. */
+void stream_owner(struct stream *s, void (*on_change)(void *arg), void *arg);
+
 void stream_pause(struct stream *s, int paused);
 
 /* To be called after bytes were taken from `in` or put to `out`: writes what can be written, goes on reading.

@@ -15,6 +15,7 @@ struct loop;
 struct session;
 struct settings;
 struct task;
+struct wake;
 
 /*
  * The data road: one session for each client connection of a task's socket. What all sessions share is here.
@@ -27,6 +28,9 @@ struct proxy {
 	const struct settings *settings;
 	int engine_zstd; /* the engine reads zstd contexts itself (20.10 does not) */
 	struct session *sessions;
+	struct wake *wakes; /* builds that were given up and still end in the engine */
+	void (*on_quiet)(void *arg, struct task *task); /* the last of a task's wakes is over; may be NULL */
+	void *on_quiet_arg;
 	uint64_t last_conn;
 	struct host_use use; /* of all tasks, now; disk_free is looked at by the life of tasks */
 	/* since the start, for metrics */
@@ -37,11 +41,19 @@ struct proxy {
  */
 void proxy_accept(struct proxy *p, struct task *task, int fd);
 
-/* Ends every session of the task at once; `why` is what the audit says. */
+/* Ends every session of the task at once; `why` is what the audit says. Its builds may outlive that for a
+ * moment: proxy_waking(). */
 void proxy_close_task(struct proxy *p, const struct task *task, const char *why);
 
 /* Ends the task's builds that may not go on: each is told e in its output. */
 void proxy_stop_builds(struct proxy *p, const struct task *task, const struct err *e);
+
+/* Builds of the task that were given up and have not ended in the engine yet; on_quiet tells when it is none.
+ */
+unsigned proxy_waking(const struct proxy *p, const struct task *task);
+
+/* Waits for none of them any more. */
+void proxy_stop_waking(struct proxy *p);
 
 /* Sessions that have a request under way (of one task, or of all with NULL). */
 unsigned proxy_busy(const struct proxy *p, const struct task *task);

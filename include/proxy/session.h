@@ -20,7 +20,8 @@ struct stream;
  * A session is a step loop. Callbacks bring facts (bytes came, a connection was made) and call
  * session_step(); only step functions decide what is next. session_close() may be called twice and from
  * anywhere: it silences the callbacks, writes the record, and leaves the free to the top of the loop. A
- * session has at most one engine connection at a time, and they die together.
+ * session has at most one engine connection at a time, and they die together; only that of a build lives on
+ * for a moment (wake.h).
  */
 #define SESSION_STATES(X)                                                                                    \
 	X(HEAD, "waiting for a request", step_head)                                                          \
@@ -55,7 +56,6 @@ struct building {
 	int resolved;
 	struct fetch *fetch;
 	struct filter *context, *output; /* borrowed from the pumps */
-	uint64_t learned;
 };
 
 /* One request. */
@@ -138,7 +138,13 @@ int record_decision(struct session *s, struct err *e);
 void record_refusal(struct session *s, const struct err *e); /* found while the body passed */
 void record_end(struct session *s, const char *why);
 
+/* build.c: what a build leaves, whether its client still listens or not */
+struct filter *building_output(struct building *b, struct task *task, int quiet);
+void building_record(struct building *b, struct task *task, char *const *names, size_t count);
+void building_free(struct proxy *p, struct task *task, struct building *b);
+
 /* exchange.c */
+void exchange_drop_engine(struct session *s); /* a build that the engine is at work on is cancelled: wake.h */
 struct exchange *exchange_new(struct session *s);
 void exchange_free(struct session *s);
 

@@ -169,6 +169,8 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 	l->tasks = t;
 	l->settings = s;
 	l->proxy = (struct proxy){ .loop = loop, .gate = g, .audit = a, .settings = s, .use.disk_free = -1 };
+	l->proxy.on_quiet = end_quiet;
+	l->proxy.on_quiet_arg = l;
 	l->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, l);
 	if (l->tick == NULL)
 		abort();
@@ -189,6 +191,7 @@ life_free(struct life *l)
 		exports_drop(l, t);
 		task_leave(l, t);
 	}
+	proxy_stop_waking(&l->proxy);
 	end_stop(l);
 	loadings_stop(l);
 	fetch_cancel(l->version);

@@ -301,7 +301,17 @@ end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg)
 		return;
 	}
 	shut_down(l, n->task);
-	ask_list(n);
+	if (proxy_waking(&l->proxy, n->task) == 0)
+		ask_list(n); /* else when the last of its builds is over: end_quiet() */
+}
+
+void
+end_quiet(void *life, struct task *task)
+{
+	struct ending *n = find(life, task->id);
+
+	if (n != NULL)
+		ask_list(n);
 }
 
 void

@@ -116,6 +116,13 @@ stream_new(struct loop *l, int fd, void (*on_change)(void *arg), void *arg)
 	return s;
 }
 
+void
+stream_owner(struct stream *s, void (*on_change)(void *arg), void *arg)
+{
+	s->on_change = on_change;
+	s->arg = arg;
+}
+
 static void
 free_now(void *arg)
 {

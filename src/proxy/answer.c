@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "docker/image.h"
-#include "docker/output.h"
 #include "http/print.h"
 #include "io/gate.h"
 #include "io/stream.h"
@@ -95,44 +94,13 @@ take_head(struct session *s, struct err *e)
 	}
 }
 
-static void
-on_image(void *arg, const char *id)
-{
-	struct session *s = arg;
-	struct err e = { 0 };
-
-	if (task_learn(s->task, id, &e) < 0)
-		log_error("session", "task %s: image %s not recorded: %s", s->task->id, id, e.text);
-	else
-		s->x->build->learned++;
-}
-
-static void
-on_step_image(void *arg, const char *step)
-{
-	struct session *s = arg;
-	struct err e = { 0 };
-
-	if (task_step(s->task, step, &e) < 0)
-		log_warn("session", "task %s: %s", s->task->id, e.text);
-}
-
 static struct filter *
 down_filter(struct session *s)
 {
 	struct exchange *x = s->x;
 
-	if (x->d.kind == ANSWER_OUTPUT) {
-		struct output_ask ask = { .ns = s->task->id,
-			.pairs = x->build->pairs,
-			.pair_count = &x->build->pair_count,
-			.quiet = x->d.quiet,
-			.on_image = on_image,
-			.on_step = on_step_image,
-			.arg = s };
-
-		return x->build->output = output_filter_new(&ask);
-	}
+	if (x->d.kind == ANSWER_OUTPUT)
+		return building_output(x->build, s->task, x->d.quiet);
 	return image_filter_new(
 	    &(struct image_ask){
 	        .mode = IMAGE_SAVE, .ns = s->task->id, .max_bytes = (uint64_t)s->task->policy.image_bytes },
@@ -447,13 +415,8 @@ static enum step
 build_ended(struct session *s)
 {
 	struct exchange *x = s->x;
-	const char *id = output_image(x->build->output);
-	struct err e = { 0 };
 
-	for (size_t i = 0; id[0] != '\0' && !output_failed(x->build->output) && i < x->d.name_count; i++)
-		if (task_name(s->task, x->d.names[i], id, &e) < 0)
-			log_error("session", "task %s: name %s not recorded: %s", s->task->id, x->d.names[i],
-			    e.text);
+	building_record(x->build, s->task, x->d.names, x->d.name_count);
 	return reply_done(s);
 }
 

@@ -1,10 +1,10 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "io/fetch.h"
 #include "io/gate.h"
 #include "io/stream.h"
 #include "proxy/session.h"
+#include "proxy/wake.h"
 #include "task/task.h"
 
 struct exchange *
@@ -20,15 +20,13 @@ exchange_new(struct session *s)
 	return x;
 }
 
-static void
-free_build(struct session *s, struct building *b)
+void
+exchange_drop_engine(struct session *s)
 {
-	if (b == NULL)
+	if (s->engine == NULL || wake_start(s))
 		return;
-	fetch_cancel(b->fetch);
-	s->task->now.builds--;
-	s->proxy->use.builds--;
-	free(b);
+	stream_free(s->engine);
+	s->engine = NULL;
 }
 
 void
@@ -37,8 +35,7 @@ exchange_free(struct session *s)
 	struct exchange *x = s->x;
 
 	/* the engine's connection goes with the request, whatever is left on it */
-	stream_free(s->engine);
-	s->engine = NULL;
+	exchange_drop_engine(s);
 	if (x == NULL)
 		return;
 	if (x->ticket)
@@ -47,7 +44,7 @@ exchange_free(struct session *s)
 		pump_done(&x->up);
 	if (x->down.from != NULL)
 		pump_done(&x->down);
-	free_build(s, x->build);
+	building_free(s->proxy, s->task, x->build);
 	if (x->decided) {
 		decision_done(&x->d);
 		target_done(&x->target);

@@ -16,8 +16,7 @@ enum { LINGER_BYTES = 256 * 1024 * 1024 }; /* of a refused upload that are read 
 static void
 drop_engine(struct session *s)
 {
-	stream_free(s->engine);
-	s->engine = NULL;
+	exchange_drop_engine(s);
 	if (s->x->ticket)
 		gate_cancel(s->proxy->gate, s->x->ticket);
 	s->x->ticket = 0;

@@ -2,6 +2,7 @@
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
+import threading
 import time
 
 from proxy import SANITIZED, SLOW
@@ -240,9 +241,12 @@ def end_of_task(rig):
     e.read()
     rig.engine.handlers += [("GET", "/images/json", lambda x: (x.send(answer(200, [])), x.close()))]
     start = time.monotonic()
-    rig.task.end()
+    end = threading.Thread(target=rig.task.end)
+    end.start()
     e.ended()
     ok(took(start) < 5 * SLOW, "the build is cancelled at once")
+    e.close()
+    end.join()
     reply = c.answer()
     ok(reply is None or not reply.complete or reply.status >= 400, "the client is told or cut")
 

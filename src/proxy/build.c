@@ -1,0 +1,66 @@
+/* What a build leaves: images, names and steps, recorded as the engine tells of them. */
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "docker/output.h"
+#include "io/fetch.h"
+#include "proxy/session.h"
+#include "task/task.h"
+
+static void
+on_image(void *arg, const char *id)
+{
+	struct task *task = arg;
+	struct err e = { 0 };
+
+	if (task_learn(task, id, &e) < 0)
+		log_error("session", "task %s: image %s not recorded: %s", task->id, id, e.text);
+}
+
+static void
+on_step_image(void *arg, const char *step)
+{
+	struct task *task = arg;
+	struct err e = { 0 };
+
+	if (task_step(task, step, &e) < 0)
+		log_warn("session", "task %s: %s", task->id, e.text);
+}
+
+struct filter *
+building_output(struct building *b, struct task *task, int quiet)
+{
+	struct output_ask ask = { .ns = task->id,
+		.pairs = b->pairs,
+		.pair_count = &b->pair_count,
+		.quiet = quiet,
+		.on_image = on_image,
+		.on_step = on_step_image,
+		.arg = task };
+
+	return b->output = output_filter_new(&ask);
+}
+
+void
+building_record(struct building *b, struct task *task, char *const *names, size_t count)
+{
+	const char *id = output_image(b->output);
+	struct err e = { 0 };
+
+	for (size_t i = 0; id[0] != '\0' && !output_failed(b->output) && i < count; i++)
+		if (task_name(task, names[i], id, &e) < 0)
+			log_error("session", "task %s: name %s not recorded: %s", task->id, names[i], e.text);
+}
+
+void
+building_free(struct proxy *p, struct task *task, struct building *b)
+{
+	if (b == NULL)
+		return;
+	fetch_cancel(b->fetch);
+	task->now.builds--;
+	p->use.builds--;
+	free(b);
+}

@@ -1,0 +1,251 @@
+"""The end of a task, at any moment of its builds, a hundred times: nothing runs for it any more, and nothing of it stays.
+
+Each task has one build in some phase when it is ended. Everything is compared with how it was before the first task:
+images, containers, sockets, files, descriptors. Then the same while the engine dies and comes back.
+
+DIND_SEED repeats a run, DIND_TASKS makes it longer.
+"""
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
+
+import http.client
+import json
+import os
+import random
+import signal
+import threading
+import time
+
+from engine import Engine, UnixHTTP, children
+from proxy import SLOW, Proxy
+from script import answer, built, chunked_answer, context, image_id, line, wire
+from tap import Failed, cleanup, equal, main, ok, test, until
+
+TASKS = int(os.environ.get("DIND_TASKS", "120"))
+SEED = int(os.environ.get("DIND_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+TOGETHER = 4  # tasks at a time
+PROMPT = 2 * SLOW  # seconds from the end of a task until nothing runs for it in the engine
+here = {}
+
+
+def setup():
+    print("# DIND_SEED=%d DIND_TASKS=%d" % (SEED, TASKS))
+    here["engine"] = Engine()
+    cleanup(here["engine"].stop)
+    here["engine"].start().image("busybox:1.36")
+    here["proxy"] = Proxy(here["engine"].socket, **{"limits.hostBuilds": 64, "log.level": "info"})
+    cleanup(here["proxy"].stop)
+    here["proxy"].start()
+    here["proxy"].task().end()  # what is made once is there now: directories, connections that stay
+    here["before"] = footprint()
+
+
+def footprint():
+    """Everything that a task could leave behind."""
+    engine, proxy = here["engine"], here["proxy"]
+    files = []
+    for part in ("run", "state", "spool"):
+        for directory, _, names in os.walk(os.path.join(proxy.dir, part)):
+            files += [os.path.join(directory, n) for n in names] + [directory]
+    return {"images": engine.images(), "containers": engine.containers(), "files": sorted(files), "descriptors": descriptors()}
+
+
+def descriptors():
+    """{program: number} of dind-proxyd's processes."""
+    pids = [here["proxy"].daemon.pid] + here["proxy"].children()
+    return [len(os.listdir("/proc/%d/fd" % pid)) for pid in pids]
+
+
+# --- phases: each begins a build of a task and returns when it is there; what it returns is closed after the end
+
+
+def connect(task, path, **fields):
+    c = UnixHTTP(task.socket, 60 * SLOW)
+    c.putrequest("POST", "/v1.41/build?" + path)
+    c.putheader("Content-Type", "application/x-tar")
+    for name, value in fields.items():
+        c.putheader(name.replace("_", "-"), value)
+    c.endheaders()
+    return c
+
+
+def begin(task, dockerfile, path="t=app:1", **files):
+    body = context(dockerfile, **files)
+    c = connect(task, path, Content_Length=str(len(body)))
+    c.send(body)
+    return c
+
+
+def output(c):
+    answer = c.getresponse()
+    return answer.read().decode()
+
+
+def uploading(task, random):
+    """Part of the context is here."""
+    c = connect(task, "t=app:1", Transfer_Encoding="chunked")
+    body = context("FROM busybox:1.36\nCOPY big /\n", big=os.urandom(1 << 19))[: random.choice((0, 600, 70000, 400000))]
+    if body:
+        c.send(b"%x\r\n%s\r\n" % (len(body), body))
+    return c
+
+
+def running(task, random):
+    """A step runs, perhaps after others."""
+    c = begin(task, "FROM busybox:1.36\nLABEL of=%s\nRUN : %s; sleep 600\n" % (task.id, task.id))
+    until(lambda: running_for(task), "the step runs", 20 * SLOW)
+    return c
+
+
+def somewhere(task, random):
+    """Any moment of a build of many short steps."""
+    c = begin(task, "FROM scratch\nCOPY f /f\n" + "".join("LABEL s%d=%s\n" % (n, task.id) for n in range(8)), f=b"x")
+    time.sleep(random.random() * 1.0)
+    return c
+
+
+def between(task, random):
+    """Any moment of a build whose steps end at once."""
+    c = begin(task, "FROM busybox:1.36\n" + "".join("RUN : %s %d\n" % (task.id, n) for n in range(3)))
+    time.sleep(random.random() * 2.5)
+    return c
+
+
+def given_up(task, random):
+    """The client went away in the middle; the task goes on for a moment."""
+    somewhere(task, random).close()
+    time.sleep(random.choice((0, 0.01, 0.1)))
+    return begin(task, "FROM scratch\nLABEL after=%s\n" % task.id, "")
+
+
+def done(task, random):
+    """Images with names, without, built from each other."""
+    output(begin(task, "FROM busybox:1.36\nLABEL of=%s\n" % task.id))
+    output(begin(task, "FROM app:1\nLABEL next=1\n", random.choice(("t=app:1", "t=app:2&t=x/y:z", ""))))
+    ok(task.call("POST", "/images/app:1/tag?repo=other&tag=1")[0] == 201, "tag")
+
+
+def failed(task, random):
+    """Steps that went well before one that did not."""
+    c = begin(task, "FROM busybox:1.36\nLABEL of=%s\nLABEL two=2\nRUN exit 3\n" % task.id)
+    ok("returned a non-zero code: 3" in output(c), "the build fails")
+
+
+def saving(task, random):
+    """Part of a tarball is on its way."""
+    output(begin(task, "FROM busybox:1.36\nCOPY big /\n", big=os.urandom(4 << 20)))
+    c = UnixHTTP(task.socket, 60 * SLOW)
+    c.request("GET", "/images/app:1/get")
+    c.getresponse().read(70000)
+    return c
+
+
+PHASES = (uploading, running, somewhere, between, given_up, done, failed, saving)
+
+
+def running_for(task):
+    listed = here["engine"].call("GET", "/containers/json?all=1")[1]
+    return [c["Id"] for c in listed if task.id in c["Command"]]
+
+
+def names_of(task):
+    return [n for names in here["engine"].images().values() for n in names if task.id in n]
+
+
+def live_and_end(number):
+    """One task, ended in one phase: seconds until nothing ran for it."""
+    chance, phase = random.Random("%d/%d" % (SEED, number)), PHASES[number % len(PHASES)]
+    task = here["proxy"].task()
+    c = phase(task, chance)
+    start = time.monotonic()
+    answer = task.end()
+    equal(answer["state"], "ended", "task %d (%s): %s" % (number, phase.__name__, answer))
+    what = "task %d, ended in '%s', has nothing in the engine" % (number, phase.__name__)
+    until(lambda: not running_for(task) and not names_of(task), what, PROMPT)
+    seconds = time.monotonic() - start
+    ok(not os.path.exists(task.socket), "the socket of task %d" % number)
+    if c is not None:
+        c.close()
+    return phase.__name__, seconds
+
+
+def work(numbers, function):
+    """Runs function(number) for all numbers, some at a time; the first failure is raised at the end."""
+    waiting, results, bad, lock = list(numbers), [], [], threading.Lock()
+
+    def worker():
+        while True:
+            with lock:
+                if not waiting or bad:
+                    return
+                number = waiting.pop(0)
+            try:
+                result = function(number)
+                with lock:
+                    results.append(result)
+            except Exception as e:
+                with lock:
+                    bad.append(e)
+
+    threads = [threading.Thread(target=worker) for _ in range(TOGETHER)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if bad:
+        raise bad[0]
+    return results
+
+
+def nothing_left():
+    """As it was before the first task; descriptors may close a moment later."""
+    before = here["before"]
+    try:
+        until(lambda: footprint() == before, "", 5 * SLOW, every=0.1)
+    except Failed:
+        now = footprint()
+        for part, want in before.items():
+            equal(now[part], want, part + " at the end")
+    equal(here["proxy"].good("GET", "/v1/tasks"), [], "tasks")
+
+
+@test("a task that is ended at any moment of its builds leaves nothing, at once")
+def ends():
+    results = work(range(TASKS), live_and_end)
+    for phase in PHASES:
+        times = sorted(s for name, s in results if name == phase.__name__)
+        print("# %-10s %3d ended, nothing ran after %.2f s (median), %.2f s (most)" % (phase.__name__, len(times), times[len(times) // 2], times[-1]))
+    nothing_left()
+
+
+@wire("what the engine says after a build was cancelled is learned, and the end of the task waits for it")
+def last_words(rig):
+    c = rig.ask("POST", "/v1.41/build?t=app:1", body=context("FROM scratch\nLABEL a=b\nLABEL c=d\n"))
+    e = rig.engine.expect("POST", "/build")
+    e.read()
+    e.send(chunked_answer(line(stream=" ---> 0123456789ab\n"), end=False))
+    until(lambda: c.fill() and b"0123456789ab" in c.buffer, "the client sees the step")
+    c.drop()
+    e.ended()  # half-closed: the engine cancels, but the build was through already
+    rest = chunked_answer(*built(image_id("c"), rig.task.prefix + "docker.io/library/app:1"))
+    e.send(rest.partition(b"\r\n\r\n")[2])
+    named = [{"id": image_id("c"), "names": ["app:1"]}]
+    until(lambda: rig.task.show()["owned"] == named, "the image and its name are recorded")
+    until(lambda: rig.task.show()["now"]["builds"] == 0, "it counts no more")
+    c = rig.ask("POST", "/v1.41/build?t=app:2", body=context())
+    e = rig.engine.expect("POST", "/build")
+    e.read()
+    ending = threading.Thread(target=rig.task.end)
+    ending.start()
+    e.ended()
+    ok(not any("/images/json" in first for first in rig.engine.seen), "nothing is cleaned while the build is not over")
+    e.send(answer(500, {"message": "cancelled"}))
+    e.close()
+    swept = rig.engine.expect("GET", "/images/json")
+    swept.send(answer(200, []))
+    swept.close()
+    ending.join()
+
+
+main(setup)
