@@ -19,6 +19,15 @@ BUILD = "/v1.41/build?t=%s"
 OFTEN = {"limits.requestRate": 10000}  # where another limit is looked at
 
 
+here = {}  # engine: one for the tests that need a real one
+
+
+def setup():
+    here["engine"] = Engine()
+    cleanup(here["engine"].stop)
+    here["engine"].start().image("busybox:1.36")
+
+
 def limit(name, **settings):
     """A test of function(rig); bytes at all paces are the wire_ tests' matter."""
     return lambda function: test(name)(lambda: function(Rig(PACES[0], **settings)))
@@ -391,23 +400,9 @@ def disk_free(rig):
 
 
 def real(**settings):
-    if "engine" not in here:
-        here["engine"] = Engine()
-        cleanup_file(here["engine"].stop)
-        here["engine"].start().image("busybox:1.36")
     proxy = Proxy(here["engine"].socket, **settings)
     cleanup(proxy.stop)
     return proxy.start()
-
-
-here = {}
-
-
-def cleanup_file(function):
-    """When the file ends, not the test: before all that a test leaves."""
-    import tap
-
-    tap._cleanups.insert(0, (function, ()))
 
 
 @test("limits.diskBytes: a build whose steps fill the disk is ended by a real engine's own figures")
@@ -521,4 +516,4 @@ def in_process(path, kind):
 
 
 if __name__ == "__main__":
-    main()
+    main(setup)
