@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
@@ -11,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import socket
 
 import engine
-from machine import Machine, package
+from machine import Load, Machine, package
 from proxy import payload, slug
 from tap import Failed, cleanup, contains, equal, lacks, main, ok, test, until
 
@@ -98,40 +97,6 @@ def override(unit, text):
     cleanup(back)
 
 
-class Load:
-    """Clients that connect to a task's socket without a pause, one request each."""
-
-    def __init__(self, task, clients=4):
-        self.path = task.socket
-        self.answered, self.cut, self.refused = 0, 0, []
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(clients)]
-        for t in self.threads:
-            t.start()
-
-    def _work(self):
-        while not self.stopping.is_set():
-            with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(30)
-                try:
-                    s.connect(self.path)
-                except OSError as e:
-                    self.refused.append(repr(e))
-                    continue
-                try:
-                    s.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                    answer = s.recv(65536)
-                except OSError:
-                    answer = b""
-                self.answered += answer.startswith(b"HTTP/1.1 200 ")
-                self.cut += not answer.startswith(b"HTTP/1.1 200 ")  # it was served when the service ended
-
-    def stop(self):
-        self.stopping.set()
-        for t in self.threads:
-            t.join(60)
-
-
 def set_up():
     global it
     deb = package()
@@ -207,7 +172,7 @@ def restarts():
     tasks = [Task() for _ in range(3)]
     files = [t.file() for t in tasks]
     equal(stored(), 1 + len(tasks), "stored descriptors")
-    load = Load(tasks[0])
+    load = Load(tasks[0].socket)
     pids = set()
     for _ in range(RESTARTS):
         until(lambda n=load.answered: load.answered > n + 20, "the load is served", 30)
@@ -227,7 +192,7 @@ def restarts():
 @test("a crash under load: the same")
 def crash():
     task = Task()
-    file, load = task.file(), Load(task)
+    file, load = task.file(), Load(task.socket)
     for _ in range(3):
         until(lambda n=load.answered: load.answered > n + 20, "the load is served", 30)
         before = main_pid()

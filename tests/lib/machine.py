@@ -16,8 +16,10 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import engine
@@ -230,3 +232,42 @@ class Machine:
             if time.monotonic() > end:
                 raise Failed("control group %s cannot be removed" % self.group)
             time.sleep(0.05)
+
+
+class Load:
+    """Clients that connect to a socket without a pause, one request each; want: what an answer begins with."""
+
+    def __init__(self, path, want=b"HTTP/1.1 200 ", clients=4):
+        self.path, self.want = path, want
+        self.answered, self.cut, self.refused = 0, 0, []
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(clients)]
+        for t in self.threads:
+            t.start()
+
+    def _work(self):
+        while not self.stopping.is_set():
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(30)
+                try:
+                    s.connect(self.path)
+                except OSError as e:
+                    self.refused.append(repr(e))
+                    continue
+                if self._ask(s).startswith(self.want):
+                    self.answered += 1
+                else:
+                    self.cut += 1  # it was being served when the service ended
+
+    @staticmethod
+    def _ask(s):
+        try:
+            s.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return s.recv(65536)
+        except OSError:
+            return b""
+
+    def stop(self):
+        self.stopping.set()
+        for t in self.threads:
+            t.join(60)
