@@ -125,12 +125,7 @@ read_common(struct http_head *h, struct err *e)
 	return read_framing(h, e);
 }
 
-<<<<<<< HEAD
-/* The engine's set, byte by byte (20.10.24). Clients send "", "docker", "d", "localhost:1", "%2Fvar%2F...".
- */
-=======
 /* The engine's set, byte by byte (20.10.24). Clients send "", "docker", "d", "d:1", "%2Fvar%2Frun". */
->>>>>>> dee2487 (e2e: missing bases with real registries: pulled or refused before the build, never from a registry that is not named)
 static int
 check_host(const struct http_head *h, struct err *e)
 {
