@@ -207,6 +207,20 @@ judge_answer(struct judge *j, const struct route_row *row, struct err *e)
 	return 0;
 }
 
+/*
+ * buildx takes a refused /grpc for an engine without BuildKit and pulls a builder of its own: the refusal of
+ * this pull is the only one that its user reads (docker-api.md 0.6).
+ */
+static const struct route_row *
+row_of_buildx(struct judge *j, const struct route_row *row)
+{
+	const char *image = target_get(j->target, "fromImage");
+
+	if (strcmp(row->rule, "image-pull") != 0 || image == NULL || strstr(image, "moby/buildkit") == NULL)
+		return row;
+	return route_find(HTTP_POST, "/grpc", j->name, sizeof(j->name));
+}
+
 static int
 judge_row_of_route(struct judge *j, const struct route_row *row, struct err *e)
 {
@@ -218,6 +232,7 @@ judge_row_of_route(struct judge *j, const struct route_row *row, struct err *e)
 		    "task's "
 		    "own images",
 		    show(j->head->method_name).text, show(j->target->path).text);
+	row = row_of_buildx(j, row);
 	d->rule = row->rule;
 	d->route = row->route;
 	if (row->verdict == VERDICT_DENY)

@@ -4,7 +4,8 @@
 
 #define OWN_IMAGES "builds, tags, saves, lists and removes the task's own images, and nothing else"
 #define NO_BUILDKIT                                                                                          \
-	"BuildKit is not available on this socket: set DOCKER_BUILDKIT=0 to use the classic builder"
+	"BuildKit is not available on this socket: set DOCKER_BUILDKIT=0 and use 'docker build' or 'docker " \
+	"compose build', which then use the classic builder; 'docker buildx' cannot"
 
 /*
  * The first row that fits is taken. {name} is greedy in the engine's router, so the last segment and the
@@ -29,7 +30,7 @@ static const struct route_row rows[] = {
 	DENY("image-search", GET, "/images/search", "search is not available on this socket: it " OWN_IMAGES, "docker search")
 	DENY("image-pull", POST, "/images/create",
 	    "pull and import are not available on this socket: a build finds its base images on the host, or pulls "
-	    "them if the operator lets it. If this was 'docker build' or buildx: " NO_BUILDKIT, "docker pull, docker import")
+	    "them if the operator lets it", "docker pull, docker import")
 	DENY("image-load", POST, "/images/load",
 	    "load is not available on this socket: it could replace any image of the host; build FROM a base image, or "
 	    "let a later task use this task's image artifact", "docker load")
