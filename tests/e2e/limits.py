@@ -351,10 +351,12 @@ def build_time(rig):
         start = time.monotonic()
         e.ended()
         ok(1.5 < time.monotonic() - start < 4 * SLOW, "after its time")
+        e.close()  # the engine is done with it: its place is free
         reply = c.answer()
         if not early:
             refused(reply, 504, "limit-build-time", "limits.buildTime")
     contains(str([r.get("close") for r in rig.task.audit()]), "limits.buildTime")
+    until(lambda: rig.task.show()["now"]["builds"] == 0, "no build has a place any more")
     rig.build("c:1", image_id("c"))
 
 
@@ -379,6 +381,7 @@ def disk_bytes(rig):
     listed(rig, 1001)
     e.send(chunked_answer(line(stream="Step 1/1 : RUN sleep 1000"), end=False))
     e.ended(30 * SLOW)
+    e.close()
     contains(c.answer().text, "limits.diskBytes")
     c = rig.ask("POST", BUILD % "c:1", body=context())
     refused(c.answer(), 403, "limit-disk-bytes", "limits.diskBytes")
