@@ -23,7 +23,7 @@ from script import answer, built, chunked_answer, context, image_id, line, wire
 from tap import Failed, cleanup, equal, main, ok, test, until
 
 TASKS = int(os.environ.get("DIND_TASKS", "120"))
-SEED = int(os.environ.get("DIND_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+SEED = int(os.environ.get("DIND_SEED", "1"))  # the same run each time; another seed is another run
 TOGETHER = 4  # tasks at a time
 PROMPT = 2 * SLOW  # seconds from the end of a task until nothing runs for it in the engine
 here = {}

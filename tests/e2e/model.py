@@ -29,7 +29,7 @@ from script import context
 from tap import Failed, cleanup, equal, main, ok, test, until
 
 STEPS = int(os.environ.get("DIND_STEPS", "1500"))
-SEED = int(os.environ.get("DIND_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+SEED = int(os.environ.get("DIND_SEED", "1"))  # the same run each time; another seed is another run
 IMAGES = 24  # of one task; above it, removals come more often
 HOST = "victim.example/private:1"
 THIRD = "dind.invalid/" + "z" * 20 + "/docker.io/library/app:1"
