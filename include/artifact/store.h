@@ -29,6 +29,7 @@ enum store_end {
 struct store_item { /* what it points to is valid until the callback, or store_cancel() */
 	const struct spool_record *record;
 	const char *data; /* path of the file */
+	int last;         /* without progress no other try will follow: leave nothing half done */
 };
 
 /* where: result.json's "path" or "url" and what else the store says; borrowed, NULL unless done. why: set

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "artifact/local.h"
+#include "artifact/s3.h"
 #include "artifact/taskcluster.h"
 #include "base/err.h"
 #include "base/settings.h"
@@ -13,6 +14,7 @@ static const struct {
 	struct store *(*open)(struct event_base *base, const struct settings *s, struct err *e);
 } kinds[] = {
 	{ "local", local_store_new },
+	{ "s3", s3_store_new },
 	{ "taskcluster", taskcluster_store_new },
 };
 

@@ -257,7 +257,9 @@ void
 upload_start(struct upload *x)
 {
 	struct uploader *u = x->home;
-	struct store_item item = { &x->record, x->data };
+	struct store_item item = {
+		.record = &x->record, .data = x->data, .last = x->tries + 1 >= u->pace.tries
+	};
 	struct err e = { 0 };
 
 	x->state = UPLOAD_RUNNING;

@@ -48,16 +48,16 @@ on_read(char *out, size_t size, size_t count, void *arg)
 	return (size_t)n;
 }
 
-/* libcurl found that the peer had closed a kept-alive connection before it got a byte of this request. */
+/*
+ * libcurl would send a request again by itself when a kept-alive connection ends without an answer. Whether
+ * to do that is for others to judge: only what has not begun to be sent may go out on another connection.
+ */
 static int
 on_seek(void *arg, curl_off_t offset, int origin)
 {
-	struct transfer *t = arg;
+	const struct transfer *t = arg;
 
-	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->length)
-		return CURL_SEEKFUNC_FAIL;
-	t->at = (uint64_t)offset;
-	return CURL_SEEKFUNC_OK;
+	return origin == SEEK_SET && offset == 0 && t->at == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
 static size_t
@@ -141,6 +141,8 @@ set_request(struct transfer *t, const struct transfer_ask *ask)
 		SET(UPLOAD, 1L);
 		SET(INFILESIZE_LARGE, (curl_off_t)ask->length);
 		SET(CUSTOMREQUEST, ask->method);
+		if (ask->method[1] == 'O') /* see on_seek(): there may be no body to seek in */
+			SET(FRESH_CONNECT, 1L);
 	} else if (strcmp(ask->method, "HEAD") == 0) {
 		SET(NOBODY, 1L);
 	} else if (strcmp(ask->method, "GET") != 0) {

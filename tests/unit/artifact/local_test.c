@@ -48,7 +48,7 @@ put(const struct seed *sealed, const char *bytes)
 	struct store *s = open_store();
 	char *data = scratch_path("data");
 	struct spool_record r;
-	struct store_item item = { &r, data };
+	struct store_item item = { .record = &r, .data = data };
 
 	(void)unlink(data);
 	scratch_write("data", bytes);
@@ -137,7 +137,7 @@ test_link_again(void)
 	char *path = scratch_path(record), *from = scratch_path("data"), *to = scratch_path(file);
 	struct store *s = open_store();
 	struct spool_record r;
-	struct store_item item = { &r, from };
+	struct store_item item = { .record = &r, .data = from };
 
 	is_int(put(&other, other.bytes), STORE_DONE, out.why);
 	(void)unlink(path);
@@ -299,7 +299,7 @@ test_cancel(void)
 	struct store *store = open_store();
 	char *data = scratch_path("data");
 	struct spool_record r;
-	struct store_item item = { &r, data };
+	struct store_item item = { .record = &r, .data = data };
 	struct store_job *job;
 
 	scratch_write("data", "x");

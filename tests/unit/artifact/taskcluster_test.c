@@ -268,7 +268,7 @@ put(struct store *s, const struct seed *seed)
 {
 	char *data = scratch_path("data"), *note = scratch_path("upload.json");
 	struct spool_record r;
-	struct store_item item = { &r, data };
+	struct store_item item = { .record = &r, .data = data };
 
 	(void)unlink(note);
 	scratch_write("data", seed->bytes);
@@ -353,7 +353,7 @@ test_cancel(void)
 	char *data = scratch_path("data");
 	struct timeval soon = { 0, 50000 };
 	struct spool_record r;
-	struct store_item item = { &r, data };
+	struct store_item item = { .record = &r, .data = data };
 	struct store_job *j;
 	struct store *s;
 	struct web w;

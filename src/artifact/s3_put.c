@@ -1,0 +1,474 @@
+/*
+ * One put: is it there already? the object, a look at it, then its record. Callbacks bring what a state's
+ * request was answered, and call the function of the state that is next.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/stamp.h"
+#include "local_private.h"
+#include "s3_private.h"
+
+enum { MIB = 1024 * 1024, LOOKS_MAX = 3, ABORT_TRIES = 3 };
+
+void
+s3_base64(const char *hex, char out[48])
+{
+	unsigned char raw[32] = { 0 };
+
+	for (size_t i = 0; i < sizeof raw; i++) {
+		char pair[3] = { hex[2 * i], hex[2 * i + 1], '\0' };
+
+		raw[i] = (unsigned char)strtoul(pair, NULL, 16);
+	}
+	(void)EVP_EncodeBlock((unsigned char *)out, raw, sizeof raw);
+}
+
+/* Whatever stands in the record becomes no other header. */
+static const char *
+content_type(const struct spool_record *r)
+{
+	for (const char *p = r->content_type; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~')
+			return "application/octet-stream";
+	return r->content_type;
+}
+
+void
+s3_job_headers(const struct store_job *j, struct sigv4_pair *headers)
+{
+	headers[0] = (struct sigv4_pair){ "content-type", content_type(j->item.record) };
+	headers[1] = (struct sigv4_pair){ "x-amz-meta-sha256", j->item.record->sha256 };
+}
+
+/* --- the end */
+
+static void
+job_free(struct store_job *j)
+{
+	struct store_job **at = &j->home->jobs;
+
+	while (*at != j)
+		at = &(*at)->next_job;
+	*at = j->next_job;
+	s3_multi_stop(j);
+	s3_digest_free(j->digest);
+	s3_journal_done(&j->journal, 0);
+	event_free(j->turn);
+	if (j->fd >= 0)
+		close(j->fd);
+	for (size_t i = 0; i < j->part_count; i++) {
+		free(j->parts[i].etag);
+		free(j->parts[i].kept_sha256);
+	}
+	free(j->parts);
+	free(j->key);
+	free(j->record_key);
+	free(j->upload_id);
+	buf_done(&j->record_text);
+	buf_done(&j->manifest);
+	free(j);
+}
+
+static void
+end(struct store_job *j)
+{
+	json_t *where = NULL;
+
+	if (j->end == STORE_DONE) {
+		char *url = mem_printf("s3://%s/%s", j->home->place.bucket, j->key);
+
+		where = json_pack("{s:s,s:s}", "url", url, "endpoint", j->home->place.base);
+		free(url);
+	}
+	j->cb(j->arg, j->end, where, &j->why);
+	json_decref(where);
+	job_free(j);
+}
+
+static void
+on_aborted(void *arg, const struct s3_reply *r)
+{
+	struct store_job *j = arg;
+
+	j->call = NULL;
+	if (r->good || r->status == 404)
+		s3_journal_done(&j->journal, 1);
+	else if (j->end != STORE_DONE)
+		(void)err_wrap(&j->why, "(its multipart upload could not be aborted)"); /* the sweep will */
+	end(j);
+}
+
+/* An upload that is not taken up again takes room in the bucket for ever. */
+static void
+abort_then_end(struct store_job *j)
+{
+	j->state = JOB_ABORT;
+	j->call = s3_call_start(j->home,
+	    &(struct s3_ask){ .method = "DELETE",
+	        .key = j->key,
+	        .query = { { "uploadId", j->upload_id } },
+	        .tries = ABORT_TRIES },
+	    on_aborted, j);
+}
+
+void
+s3_job_fail(struct store_job *j, enum store_end how, const struct err *why)
+{
+	int over = how == STORE_FAILED || (j->item.last && j->fresh == 0);
+
+	j->end = how;
+	j->why = *why;
+	s3_multi_stop(j);
+	s3_digest_free(j->digest);
+	j->digest = NULL;
+	if (over && j->upload_id != NULL) {
+		abort_then_end(j);
+		return;
+	}
+	if (over)
+		s3_journal_done(&j->journal, 1);
+	end(j);
+}
+
+void
+s3_job_refused(struct store_job *j, const struct s3_reply *r)
+{
+	struct err e = r->why;
+
+	if (r->tries > 1)
+		(void)err_wrap(&e, "after %u tries", r->tries);
+	e.rule = r->class == RETRY_AGAIN ? "service" : "worker";
+	s3_job_fail(j, r->class == RETRY_AGAIN ? STORE_AGAIN : STORE_FAILED, &e);
+}
+
+static void
+succeed(struct store_job *j)
+{
+	j->end = STORE_DONE;
+	if (j->upload_id != NULL) { /* of an earlier run; the object came by another way */
+		abort_then_end(j);
+		return;
+	}
+	s3_journal_done(&j->journal, 1);
+	end(j);
+}
+
+/* --- the record */
+
+static void look(struct store_job *j);
+
+static void
+on_recorded(void *arg, const struct s3_reply *r)
+{
+	struct store_job *j = arg;
+
+	j->call = NULL;
+	if (r->good)
+		succeed(j);
+	else if (r->status == 412 && j->looks < LOOKS_MAX)
+		look(j); /* there is one by now: perhaps of our own try whose answer was lost */
+	else
+		s3_job_refused(j, r);
+}
+
+static void
+put_record(struct store_job *j)
+{
+	struct s3_ask ask = {
+		.method = "PUT", .key = j->record_key, .headers = { { "content-type", "application/json" } }
+	};
+	json_t *record = spool_record_json(j->item.record);
+	char now[STAMP_MAX], *text;
+
+	j->state = JOB_RECORD;
+	stamp_print(stamp_now(), now);
+	json_object_set_new(record, "stored", json_string(now));
+	text = json_text(record, 1);
+	buf_clear(&j->record_text);
+	buf_adds(&j->record_text, text);
+	free(text);
+	json_decref(record);
+	if (!j->replace)
+		ask.headers[1] = (struct sigv4_pair){ "if-none-match", "*" };
+	ask.bytes = buf_ptr(&j->record_text);
+	ask.length = buf_len(&j->record_text);
+	j->call = s3_call_start(j->home, &ask, on_recorded, j);
+}
+
+/* --- the object */
+
+/* Has the store an object of the size and hash that were sealed? */
+static int
+is_object(const struct store_job *j, const struct s3_reply *r)
+{
+	char size[32], sha256[80], want[32];
+
+	(void)snprintf(want, sizeof want, "%llu", (unsigned long long)j->item.record->size);
+	return r->good && transfer_header(r->result, "content-length", size, sizeof size) &&
+	       transfer_header(r->result, "x-amz-meta-sha256", sha256, sizeof sha256) &&
+	       strcmp(size, want) == 0 && strcmp(sha256, j->item.record->sha256) == 0;
+}
+
+static void
+on_verified(void *arg, const struct s3_reply *r)
+{
+	struct store_job *j = arg;
+	struct err e = { 0 };
+
+	j->call = NULL;
+	if (is_object(j, r)) {
+		put_record(j);
+	} else if (!r->good && r->status != 404) {
+		s3_job_refused(j, r);
+	} else if (j->part_count > 1) {
+		j->state = JOB_SEND;
+		s3_multi_again(j, r);
+	} else {
+		err_set(&e, 0, "the store took s3://%s/%s but has something else there",
+		    j->home->place.bucket, j->key);
+		s3_job_fail(j, STORE_FAILED, &e);
+	}
+}
+
+static void
+head(struct store_job *j, enum job_state state, s3_call_cb *cb)
+{
+	j->state = state;
+	j->call = s3_call_start(j->home, &(struct s3_ask){ .method = "HEAD", .key = j->key }, cb, j);
+}
+
+void
+s3_job_sent(struct store_job *j)
+{
+	head(j, JOB_VERIFY, on_verified);
+}
+
+static void
+on_put(void *arg, const struct s3_reply *r)
+{
+	struct store_job *j = arg;
+
+	j->call = NULL;
+	if (!r->good) {
+		s3_job_refused(j, r);
+		return;
+	}
+	j->done = j->fresh = j->item.record->size;
+	s3_job_sent(j);
+}
+
+static void
+put_whole(struct store_job *j)
+{
+	char sum[48];
+	struct s3_ask ask = { .method = "PUT",
+		.key = j->key,
+		.fd = j->fd,
+		.length = j->item.record->size,
+		.sha256 = j->parts[0].sha256 };
+
+	s3_base64(j->parts[0].sha256, sum);
+	s3_job_headers(j, ask.headers);
+	ask.headers[2] = (struct sigv4_pair){ "x-amz-checksum-sha256", sum };
+	ask.headers[3] = (struct sigv4_pair){ "x-amz-sdk-checksum-algorithm", "SHA256" };
+	j->call = s3_call_start(j->home, &ask, on_put, j);
+}
+
+static void
+on_digest(void *arg, const struct err *why)
+{
+	struct store_job *j = arg;
+
+	if (why != NULL)
+		s3_job_fail(j, store_judge(why->code), why);
+	else if (j->part_count > 1)
+		s3_multi_pump(j);
+	else
+		put_whole(j);
+}
+
+static void
+send_object(struct store_job *j)
+{
+	j->state = JOB_SEND;
+	j->digest = s3_digest_new(j->home->base, j->fd, j->item.record, j->parts, j->part_size, on_digest, j);
+	if (j->part_count > 1)
+		s3_multi_start(j);
+	else
+		s3_digest_want(j->digest, 1);
+}
+
+static void
+on_checked(void *arg, const struct s3_reply *r)
+{
+	struct store_job *j = arg;
+	int there = is_object(j, r);
+
+	j->call = NULL;
+	if (!r->good && r->status != 404) {
+		s3_job_refused(j, r);
+		return;
+	}
+	if (there)
+		j->done = j->item.record->size;
+	if (there && j->record_there)
+		succeed(j);
+	else if (there)
+		put_record(j);
+	else
+		send_object(j);
+}
+
+/* --- is it there already? */
+
+static int
+is_same(struct store_job *j, const json_t *there, struct err *e)
+{
+	const char *sha256 = json_str(there, "sha256", "");
+
+	if (strcmp(sha256, j->item.record->sha256) == 0)
+		return 1;
+	return err_set(e, EEXIST,
+	    "the store has another '%s' of task %s already: sha256 %.16s..., not %.16s...",
+	    j->item.record->name, j->item.record->task_id, sha256, j->item.record->sha256);
+}
+
+/* 1 = the same content's record, 0 = none that counts, -1 = another's. */
+static int
+read_record(struct store_job *j, struct buf *body, struct err *e)
+{
+	struct spool_record r = { 0 };
+	struct err damaged;
+	json_t *there = json_parse(buf_ptr(body), buf_len(body), &damaged);
+	int rc = 0;
+
+	if (there != NULL && spool_record_parse(&r, there, &damaged) == 0 && !local_expired(there))
+		rc = is_same(j, there, e);
+	spool_record_done(&r);
+	json_decref(there);
+	j->record_there = rc == 1;
+	j->replace = rc == 0;
+	return rc;
+}
+
+static void
+on_looked(void *arg, const struct s3_reply *r)
+{
+	struct store_job *j = arg;
+	struct err e = { 0 };
+
+	j->call = NULL;
+	if (!r->good && (r->status != 404 || strcmp(r->code, "NoSuchBucket") == 0)) {
+		s3_job_refused(j, r);
+		return;
+	}
+	j->record_there = j->replace = 0;
+	if (r->good && read_record(j, r->result->body, &e) < 0) {
+		s3_job_fail(j, STORE_FAILED, &e);
+		return;
+	}
+	head(j, JOB_CHECK, on_checked);
+}
+
+static void
+look(struct store_job *j)
+{
+	j->state = JOB_LOOK;
+	j->looks++;
+	j->call =
+	    s3_call_start(j->home, &(struct s3_ask){ .method = "GET", .key = j->record_key }, on_looked, j);
+}
+
+/* --- begin */
+
+static void
+cut_in_parts(struct store_job *j)
+{
+	uint64_t size = j->item.record->size, least = (size + S3_PARTS_MAX - 1) / S3_PARTS_MAX;
+
+	j->part_size = S3_PART;
+	if (least > j->part_size)
+		j->part_size = (least + MIB - 1) / MIB * MIB;
+	j->part_count = size == 0 ? 1 : (size_t)((size + j->part_size - 1) / j->part_size);
+	j->parts = mem_array(j->part_count, sizeof *j->parts);
+}
+
+static int
+begin(struct store_job *j, struct err *e)
+{
+	const struct spool_record *r = j->item.record;
+	struct stat st;
+
+	j->key = s3_object_key(&j->home->place, r->task_id, r->run_id, r->name, e);
+	if (j->key == NULL)
+		return -1;
+	j->record_key = mem_printf("%s.json", j->key);
+	j->fd = open(j->item.data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (j->fd < 0 || fstat(j->fd, &st) < 0)
+		return err_set(e, errno, "cannot open '%s': %m", j->item.data);
+	if ((uint64_t)st.st_size != r->size)
+		return err_set(e, EBADMSG, "damaged in the spool: it has %lld bytes, %llu were sealed",
+		    (long long)st.st_size, (unsigned long long)r->size);
+	cut_in_parts(j);
+	return j->part_count > 1 ? s3_multi_open(j, e) : 0;
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct store_job *j = arg;
+	struct err e = { 0 };
+
+	(void)fd;
+	(void)what;
+	if (begin(j, &e) < 0)
+		s3_job_fail(j, store_judge(e.status != 0 ? EINVAL : e.code), &e);
+	else
+		look(j);
+}
+
+struct store_job *
+s3_put(struct store *s, const struct store_item *item, store_end_cb *cb, void *arg)
+{
+	struct s3 *home = (struct s3 *)s;
+	struct store_job *j = mem_new(sizeof *j);
+	struct timeval at_once = { 0, 0 };
+
+	*j = (struct store_job){ .home = home,
+		.item = *item,
+		.cb = cb,
+		.arg = arg,
+		.fd = -1,
+		.journal = { .fd = -1 },
+		.next_job = home->jobs };
+	home->jobs = j;
+	j->turn = evtimer_new(home->base, on_turn, j);
+	if (j->turn == NULL || evtimer_add(j->turn, &at_once) < 0)
+		abort();
+	return j;
+}
+
+uint64_t
+s3_put_sent(const struct store_job *j)
+{
+	if (j->state == JOB_SEND && j->part_count == 1 && j->call != NULL)
+		return s3_call_sent(j->call);
+	return s3_multi_sent(j);
+}
+
+void
+s3_put_cancel(struct store_job *j)
+{
+	job_free(j);
+}
