@@ -39,9 +39,10 @@ struct ending {
 	struct event *again; /* the engine did not answer: try later */
 	size_t call, call_count;
 	struct call *calls[DECISION_CALLS_MAX];
-	unsigned removed, removed_before, failed, rounds;
-	int looking; /* after this round of calls the engine is asked again */
-	int held;    /* loaded images have been released */
+	unsigned removed, failed, rounds;
+	size_t found; /* in the last round: names and images that the engine still had */
+	int looking;  /* after this round of calls the engine is asked again */
+	int held;     /* loaded images have been released */
 	struct ending_waiter *waiters;
 	struct ending *next;
 };

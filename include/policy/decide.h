@@ -88,6 +88,14 @@ struct base_ask {
 
 int base_resolve(void *arg, const char *word, char mapped[REFERENCE_MAX], int *own, struct err *e);
 
+/*
+ * The calls that take away the name by which an image is held for the task ns (removal_is_held(): another
+ * task removed its own last name of it); appended to calls (room for max); returns their number.
+ */
+int removal_is_held(const char *ns, const char *engine_name);
+size_t
+plan_release(const struct owned *o, const char *id, const struct policy *p, struct call **calls, size_t max);
+
 /* The calls that remove one image of a task and all its names; appended to calls (room for max); returns
  * their number. */
 size_t plan_removal(const struct owned *o, const struct owned_image *image, const struct policy *p,

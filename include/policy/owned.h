@@ -27,8 +27,13 @@ struct owned {
 	 * them). */
 	size_t step_count;
 	char (*steps)[OWNED_STEP_LEN + 1];
-	/* Does any other task of this host own the id? NULL = there are no others. */
-	int (*elsewhere)(const void *arg, const char *id);
+	/* What the other tasks of this host have, but for those that have ended. NULL = there are no others.
+	 */
+	int (*elsewhere)(const void *arg, const char *id); /* does any own the id? */
+	const char *(*nameless)(
+	    const void *arg, const char *id); /* the ns of one that owns it without a name */
+	int (*sharing)(
+	    const void *arg); /* may any have built on images that are not its own (cache "shared")? */
 	const void *arg;
 };
 

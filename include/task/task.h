@@ -38,6 +38,7 @@ struct task {
 	unsigned run_id;
 	enum task_state state;
 	int64_t created, expires; /* unix seconds; expires 0 = never */
+	int64_t since; /* no image that its builds may have left is older: created, or of a task before it */
 	struct policy policy;
 	struct owned owned; /* changed only through task_learn() and its siblings */
 	/* of the payload's dind.artifacts: name -> {"image"[, "expires"]}; expires is never behind the task's
@@ -90,6 +91,8 @@ struct task *tasks_find(const struct tasks *t,
 struct task *tasks_first(const struct tasks *t); /* then ->next */
 
 int task_set_state(struct task *task, enum task_state state, struct err *e);
+/* The images of a task that has ended pass to those that use them, too (cache "shared"): with their age. */
+int task_inherit(struct task *task, int64_t since, struct err *e);
 int task_set_credentials(struct task *task, const json_t *credentials, struct err *e);
 
 /* Removes it from memory and disk; the pointer is gone. */

@@ -90,6 +90,17 @@ clean_spool(struct ending *n)
 	}
 }
 
+/* What stayed because another task laid claim to it goes with that one. */
+static void
+pass_on(const struct ending *n)
+{
+	struct err e = { 0 };
+
+	for (struct task *t = tasks_first(n->life->tasks); t != NULL; t = t->next)
+		if (t != n->task && task_inherit(t, n->task->since, &e) < 0)
+			log_warn("life", "task %s: %s", t->id, e.text);
+}
+
 static void
 finish(struct ending *n)
 {
@@ -98,6 +109,7 @@ finish(struct ending *n)
 
 	if (n->task != NULL) {
 		clean_spool(n);
+		pass_on(n);
 		life_record(l, n->task, "task", "end",
 		    json_pack("{s:i,s:i}", "removed", (int)n->removed, "left", (int)n->failed));
 		(void)gate_policy(l->gate, n->id, NULL, &e);
@@ -124,6 +136,7 @@ try_later(struct ending *n, const char *why)
 {
 	log_warn("life", "task %s: cleaning waits for the engine: %s", n->id, why);
 	drop_calls(n);
+	n->rounds = 0;
 	tell_waiters(n, 202, "cleaning");
 	(void)event_add(n->again, &(struct timeval){ .tv_sec = AGAIN_SECONDS });
 }
@@ -171,7 +184,24 @@ next_call(struct ending *n)
 }
 
 /*
- * An image without a name that the task may have left: its builds printed it, it is not older than the task,
+ * Did a build of the task make it? It printed it; or it built it on what is the task's alone, and we died
+ * before it could print it.
+ */
+static int
+is_made_here(const struct ending *n, const json_t *image, const char *id)
+{
+	const struct owned *o = &n->task->owned;
+	const char *parent = json_str(image, "ParentId", "");
+	int alone = n->task->policy.cache != CACHE_SHARED && !o->sharing(o->arg);
+
+	if (owned_has_step(o, id))
+		return 1;
+	return alone && reference_is_id(parent) &&
+	       (owned_image(o, parent) != NULL || owned_has_step(o, parent));
+}
+
+/*
+ * An image without a name that the task may have left: its builds made it, it is not older than the task,
  * and no other task lays claim to it.
  */
 static int
@@ -179,13 +209,16 @@ is_leftover(const struct ending *n, const json_t *image, const char *id)
 {
 	const struct owned *o = &n->task->owned;
 
-	return reference_is_id(id) && owned_has_step(o, id) &&
-	       json_num(image, "Created", 0) >= n->task->created - CLOCK_SLACK && !o->elsewhere(o->arg, id);
+	return reference_is_id(id) && is_made_here(n, image, id) &&
+	       json_num(image, "Created", 0) >= n->task->since - CLOCK_SLACK && !o->elsewhere(o->arg, id);
 }
 
-/* What the engine has under the task's namespace, what of that it owns, and what its builds left. */
+/*
+ * What the engine has under the task's namespace, what of that it owns, and what its builds left; and what it
+ * holds by a name that another task gave it.
+ */
 static size_t
-still_there(struct ending *n, const json_t *list, struct owned *left)
+still_there(struct ending *n, const json_t *list, struct owned *left, struct owned *held)
 {
 	const json_t *image, *tag;
 	size_t i, k, found = 0;
@@ -201,6 +234,10 @@ still_there(struct ending *n, const json_t *list, struct owned *left)
 			char name[REFERENCE_MAX];
 
 			named |= json_is_string(tag) && strcmp(json_string_value(tag), "<none>:<none>") != 0;
+			if (json_is_string(tag) && removal_is_held(n->id, json_string_value(tag))) {
+				found += (size_t)owned_learn(held, id);
+				own = 0;
+			}
 			if (!json_is_string(tag) || reference_unmap(&r, json_string_value(tag), n->id) < 0)
 				continue;
 			reference_canonical(&r, name);
@@ -214,29 +251,55 @@ still_there(struct ending *n, const json_t *list, struct owned *left)
 	return found;
 }
 
+/* Images of the task, with its view of what others have. */
+static void
+begin_list(const struct ending *n, struct owned *list)
+{
+	const struct owned *o = &n->task->owned;
+
+	owned_init(list, n->id);
+	list->elsewhere = o->elsewhere;
+	list->nameless = o->nameless;
+	list->sharing = o->sharing;
+	list->arg = o->arg;
+}
+
+static void
+plan_round(struct ending *n, const struct owned *left, const struct owned *held)
+{
+	const struct policy *p = &n->task->policy;
+
+	for (size_t i = 0; i < left->count; i++)
+		n->call_count += plan_removal(
+		    left, &left->images[i], p, n->calls + n->call_count, DECISION_CALLS_MAX - n->call_count);
+	for (size_t i = 0; i < held->count; i++)
+		n->call_count += plan_release(held, held->images[i].id, p, n->calls + n->call_count,
+		    DECISION_CALLS_MAX - n->call_count);
+}
+
 static void
 on_list(void *arg, unsigned status, json_t *answer, const struct err *e)
 {
 	struct ending *n = arg;
-	struct owned left;
+	struct owned left, held;
+	size_t found;
 
 	n->fetch = NULL;
 	if (status != 200 || !json_is_array(answer)) {
 		try_later(n, status ? "no list of images" : e->text);
 		return;
 	}
-	owned_init(&left, n->id);
-	left.elsewhere = n->task->owned.elsewhere;
-	left.arg = n->task->owned.arg;
-	/* round after round while something goes; the engine lists the newest first, which go before their
-	 * parents */
-	if (still_there(n, answer, &left) > 0 && (n->rounds++ == 0 || n->removed > n->removed_before))
-		for (size_t i = 0; i < left.count && n->call_count < DECISION_CALLS_MAX; i++)
-			n->call_count += plan_removal(&left, &left.images[i], &n->task->policy,
-			    n->calls + n->call_count, DECISION_CALLS_MAX - n->call_count);
-	n->removed_before = n->removed;
+	begin_list(n, &left);
+	begin_list(n, &held);
+	found = still_there(n, answer, &left, &held);
+	/* round after round while it gets less: a name here, an image there; the engine lists the newest
+	 * first, which go before their parents */
+	if (found > 0 && (n->rounds++ == 0 || found < n->found))
+		plan_round(n, &left, &held);
+	n->found = found;
 	n->looking = n->call_count > 0;
 	owned_done(&left);
+	owned_done(&held);
 	next_call(n);
 }
 

@@ -47,13 +47,46 @@ task_path(const struct task *task, const char *file)
 	return mem_printf("%s/%s/%s", task->home->dir, task->id, file);
 }
 
+/* One that has ended lays claim to nothing: two that end together must not wait for each other. */
+static int
+is_other(const struct task *t, const struct task *task)
+{
+	return t != task && t->state != TASK_ENDED;
+}
+
 static int
 owned_elsewhere(const void *arg, const char *id)
 {
 	const struct task *task = arg;
 
 	for (const struct task *t = task->home->first; t != NULL; t = t->next)
-		if (t != task && (owned_image(&t->owned, id) != NULL || owned_has_step(&t->owned, id)))
+		if (is_other(t, task) &&
+		    (owned_image(&t->owned, id) != NULL || owned_has_step(&t->owned, id)))
+			return 1;
+	return 0;
+}
+
+static const char *
+owned_nameless(const void *arg, const char *id)
+{
+	const struct task *task = arg;
+
+	for (const struct task *t = task->home->first; t != NULL; t = t->next) {
+		const struct owned_image *image = is_other(t, task) ? owned_image(&t->owned, id) : NULL;
+
+		if (image != NULL && image->name_count == 0)
+			return t->id;
+	}
+	return NULL;
+}
+
+static int
+owned_sharing(const void *arg)
+{
+	const struct task *task = arg;
+
+	for (const struct task *t = task->home->first; t != NULL; t = t->next)
+		if (is_other(t, task) && t->policy.cache == CACHE_SHARED)
 			return 1;
 	return 0;
 }
@@ -68,6 +101,8 @@ task_new(struct tasks *home, const char *id)
 	t->journal = -1;
 	owned_init(&t->owned, t->id);
 	t->owned.elsewhere = owned_elsewhere;
+	t->owned.nameless = owned_nameless;
+	t->owned.sharing = owned_sharing;
 	t->owned.arg = t;
 	return t;
 }
@@ -103,8 +138,8 @@ static int
 write_task(const struct task *t, struct err *e)
 {
 	char *path = task_path(t, "task.json");
-	json_t *v = json_pack("{s:s, s:I, s:O}", "state", task_state_name(t->state), "created",
-	    (json_int_t)t->created, "registered", t->registered);
+	json_t *v = json_pack("{s:s, s:I, s:I, s:O}", "state", task_state_name(t->state), "created",
+	    (json_int_t)t->created, "since", (json_int_t)t->since, "registered", t->registered);
 	int rc = json_write(path, v, 0600, e);
 
 	json_decref(v);
@@ -124,6 +159,7 @@ read_task(struct task *t, struct err *e)
 	if (v == NULL)
 		return -1;
 	t->created = json_num(v, "created", 0);
+	t->since = json_num(v, "since", t->created);
 	t->state = task_state_of(json_str(v, "state", ""));
 	if (body_apply(t, kept, 1, e) == 0)
 		rc = journal_read(t, e);
@@ -241,7 +277,7 @@ register_new(struct tasks *home, const char *id, json_t *kept, const json_t *cre
 {
 	struct task *t = task_new(home, id);
 
-	t->created = stamp_now() / 1000;
+	t->created = t->since = stamp_now() / 1000;
 	t->state = TASK_RUNNING;
 	if (body_apply(t, kept, 0, e) < 0) {
 		task_free(t);
@@ -356,6 +392,15 @@ task_set_state(struct task *t, enum task_state state, struct err *e)
 		return 0;
 	t->state = before;
 	return -1;
+}
+
+int
+task_inherit(struct task *t, int64_t since, struct err *e)
+{
+	if (t->policy.cache != CACHE_SHARED || t->since <= since)
+		return 0;
+	t->since = since;
+	return write_task(t, e);
 }
 
 int

@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -217,6 +218,58 @@ def ends():
         times = sorted(s for name, s in results if name == phase.__name__)
         print("# %-10s %3d ended, nothing ran after %.2f s (median), %.2f s (most)" % (phase.__name__, len(times), times[len(times) // 2], times[-1]))
     nothing_left()
+
+
+@test("a task with more names than one round of cleaning takes leaves none")
+def many_names():
+    task = here["proxy"].task()
+    output(begin(task, "FROM busybox:1.36\nLABEL of=%s\n" % task.id))
+    here["engine"].call("POST", "/images/%sdocker.io/library/app:1/tag?repo=host.example/kept&tag=1" % task.prefix)
+    for n in range(150):
+        equal(task.call("POST", "/images/app:1/tag?repo=many&tag=%d" % n)[0], 201, "tag")
+    equal(task.end()["state"], "ended", "state")
+    equal(names_of(task), [], "names in the engine")
+    here["engine"].call("DELETE", "/images/host.example/kept:1")
+    nothing_left()
+
+
+@test("the engine dies while tasks are ended and comes back: the cleaning goes on by itself")
+def engine_dies():
+    tasks = [here["proxy"].task() for _ in range(12)]
+
+    def prepare(n):
+        phase = (done, failed, uploading, somewhere, done, given_up)[n % 6]
+        return phase(tasks[n], random.Random("%d/dies/%d" % (SEED, n)))
+
+    work(range(len(tasks)), prepare)
+    kept = here["proxy"].task()
+    output(begin(kept, "FROM busybox:1.36\nLABEL of=%s\n" % kept.id))
+    killer = threading.Timer(0.1, kill_engine)
+    killer.start()
+    answers = work(range(len(tasks)), lambda n: here["proxy"].control("DELETE", tasks[n].path)[1]["state"])
+    killer.join()
+    ok(set(answers) <= {"ended", "cleaning"}, "states: %s" % answers)
+    print("# %d of %d tasks were still being cleaned when the engine died" % (answers.count("cleaning"), len(tasks)))
+    here["engine"].start()
+    until(lambda: len(here["proxy"].good("GET", "/v1/tasks")) == 1, "all tasks are cleaned up", 30 * SLOW, every=0.2)
+    left = [n for names in here["engine"].images().values() for n in names if any(t.id in n for t in tasks)]
+    equal(left, [], "names of the ended tasks")
+    equal(kept.call("GET", "/images/app:1/json")[0], 200, "the image of the task that goes on")
+    kept.end()
+    nothing_left()
+
+
+def kill_engine():
+    """As a power cut would end it, with all that runs in it; its data stays, but for what is in /run."""
+    for pid in children(here["engine"].process.pid) + [here["engine"].process.pid]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+    here["engine"].process.wait()
+    os.unlink(here["engine"].socket)
+    os.unlink(os.path.join(here["engine"].dir, "pid"))
+    shutil.rmtree(os.path.join(here["engine"].dir, "exec"), ignore_errors=True)
 
 
 @wire("what the engine says after a build was cancelled is learned, and the end of the task waits for it")

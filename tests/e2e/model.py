@@ -195,7 +195,7 @@ class Ask:
 
 class Run:
     def __init__(self, caches, seed):
-        self.random, self.caches, self.step, self.serial = random.Random(seed), caches, 0, 0
+        self.random, self.caches, self.step, self.serial, self.asked = random.Random(seed), caches, 0, 0, ""
         self.counts, self.before = {}, here["engine"].images()
         self.host_world = World(self.engine_list())
         self.proxy = Proxy(here["engine"].socket, **{"limits.requestRate": 100000, "log.level": "warn"})
@@ -416,7 +416,7 @@ class Run:
             if kind == "id" and len({n.rpartition(":")[0] for n in names}) > 1 and not force:
                 return equal(status, 409, "removal of %r: %s" % (text, body))
             image = owner.names[what] if kind == "name" else what
-            want, untagged, deleted = self.remove(owner, image, names, not noprune and not owner.shared)
+            want, untagged, deleted = self.remove(owner, image, names, not noprune and not owner.shared and not other.shared)
             equal(status, want, "removal of %r: %s" % (text, body))
             if status != 200:
                 return
@@ -426,7 +426,7 @@ class Run:
 
         self.known = set(self.world.parent)
         touched = [owner.mapped(n) for n in (owner.names_of(found[1]) if found[0] == "id" else [found[1]])] if not isinstance(found, int) else []
-        touched += [owner.task.prefix + "removed/%s:removed" % i[7:] for i in owner.ids]
+        touched += [held(o, i) for o in self.owners for i in o.ids]
         return Ask("DELETE", "/v1.41/images/%s?%s" % (quote(text), query), check, touches=touched)
 
     def remove(self, owner, image, names, prune):
@@ -438,11 +438,11 @@ class Run:
                 return 200, [], []
             if image not in self.world.parent:
                 return 404, [], []
-            temporary = owner.task.prefix + "removed/%s:removed" % image[7:]
-            self.world.names[temporary] = image
-            deleted = self.world.remove(temporary, prune)
+            self.world.names[held(owner, image)] = image
+            deleted = self.world.remove(held(owner, image), prune)
+        if names and set(names) == set(owner.names_of(image)):
+            self.hold(owner, image)
         for name in names:
-            self.hold(owner, owner.mapped(name))
             gone = self.world.remove(owner.mapped(name), prune)
             owner.names.pop(name)
             if gone is None:
@@ -460,8 +460,12 @@ class Run:
     def elsewhere(self, owner, image):
         return any(o is not owner and (image in o.ids or owner_made(self.makers, image, o)) for o in self.owners)
 
-    def hold(self, owner, mapped):
-        """The last name of an image that the other task has without a name: it gets one that nobody can type."""
+    def hold(self, owner, image):
+        """Before the last name of an image goes that the other task has without a name: it gets one that nobody can type."""
+        for o in self.owners:
+            if o is not owner and image in o.ids and not o.names_of(image) and image in self.world.parent:
+                self.world.names[held(o, image)] = image
+                return
 
     # --- builds
 
@@ -570,10 +574,13 @@ class Run:
         for image, names in self.host_world.state().items():
             ok(set(names) <= set(listed.state().get(image, ["?"])) or not names, "the host's image %s %s" % (image, names))
 
+    def compare_owned(self, o):
+        owned = {i["id"]: sorted(i["names"]) for i in o.task.show()["owned"]}
+        equal(owned, o.state(), "what the task owns")
+
     def compare_owners(self):
         for o in self.owners:
-            owned = {i["id"]: sorted(i["names"]) for i in o.task.show()["owned"]}
-            equal(owned, o.state(), "what the task owns")
+            self.compare_owned(o)
             check = self.ask_list(o, o).check  # with whatever filters: they do not matter here
             answer = self.send(o, Ask("GET", "/v1.41/images/json?all=1", check))[1]
             equal({i["Id"]: sorted(i["RepoTags"]) for i in answer}, self.listed(o, {}, True), "docker images -a")
@@ -619,16 +626,22 @@ class Run:
         fresh, gone = set(now.parent) - set(before.parent), set(before.parent) - set(now.parent)
         ok(ask.method == "POST" and ask.body or not fresh, "new images after a crash in %s: %s" % (ask.target, fresh))
         ok(ask.method == "DELETE" or not gone, "images went in a crash in %s: %s" % (ask.target, gone))
-        for i in fresh:
-            self.makers.setdefault(i, set()).add(owner.task.id)
-            if not now.named(i):
-                self.orphans.add(i)  # of a build that nobody heard the end of
+        steps = self.steps_on_disk(owner)
+        for i in now.parent:
+            if i in fresh or i[7:19] in steps:
+                self.makers.setdefault(i, set()).add(owner.task.id)
+        self.orphans |= {i for i in fresh if not now.named(i)}  # of a build that nobody heard the end of
         for name in set(before.names) | set(now.names):
             same = before.names.get(name) == now.names.get(name)
             ok(same or name in ask.touches, "%s moved in a crash in %s" % (name, ask.target))
         for i in gone:
             for o in self.owners:
                 ok(o is owner or i not in o.ids, "%s went in a crash in %s; the other task owns it" % (i, ask.target))
+
+    def steps_on_disk(self, owner):
+        """What the interrupted build told of before it was, cached steps too."""
+        path = os.path.join(self.proxy.dir, "state", "tasks", owner.task.id, "owned.jsonl")
+        return {json.loads(one).get("step") for one in open(path)}
 
     def owned_after_crash(self, o, acted, ask, was, now):
         if not acted:
@@ -669,12 +682,14 @@ class Run:
                 self.owners[n] = self.new_owner(n)
                 continue
             ask = self.choose(owner, other)
+            self.asked = "%s of task %d" % (ask.target, n)
             if kind < 0.014:
                 self.crash(owner, ask)
             else:
                 ask.check(*self.send(owner, ask))
             if ask.method != "GET":
                 self.compare_engine()
+                self.compare_owned(owner)
             if self.step % 50 == 0:
                 self.compare_owners()
 
@@ -689,6 +704,11 @@ class Run:
         left = here["engine"].images()
         equal(left, self.before, "images of the engine at the end")
         print("# %d steps: %s; %d crashes, %d images of interrupted builds were left" % (self.step, self.counts, self.crashes, len(now) - len(left)))
+
+
+def held(owner, image):
+    """A name that no task can type: by it an image without names is removed, or kept while it is the other's."""
+    return owner.task.prefix + "removed/%s:removed" % image[7:]
 
 
 def owner_made(makers, image, owner):
@@ -739,7 +759,7 @@ def run(caches, part):
         one.go(int(STEPS * part))
         one.finish()
     except Failed as e:
-        raise Failed("step %d (DIND_SEED=%d, %s): %s" % (one.step, SEED, caches, e))
+        raise Failed("step %d (DIND_SEED=%d, %s), %s: %s" % (one.step, SEED, caches, one.asked, e))
 
 
 def clear(kept):

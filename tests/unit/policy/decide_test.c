@@ -17,6 +17,8 @@
 #define C "sha256:cccc000000000000000000000000000000000000000000000000000000000003"
 #define D "sha256:dddd000000000000000000000000000000000000000000000000000000000004"
 #define APP "docker.io/library/app:1"
+#define OTHER "bbbbbbbbbbbbbbbbbbbb"
+#define HELD "dind.invalid/" OTHER "/removed/bbbb000000000000000000000000000000000000000000000000000000000002"
 
 static struct policy policy;
 static struct owned owned;
@@ -26,6 +28,21 @@ elsewhere(const void *arg, const char *id)
 {
 	(void)arg;
 	return strcmp(id, D) == 0;
+}
+
+/* Another task has B without a name. */
+static const char *
+nameless(const void *arg, const char *id)
+{
+	(void)arg;
+	return strcmp(id, B) == 0 ? OTHER : NULL;
+}
+
+static int
+sharing(const void *arg)
+{
+	(void)arg;
+	return 1;
 }
 
 static void
@@ -206,6 +223,58 @@ plans(void)
 }
 
 static void
+is_hold(const struct call *c, const char *what)
+{
+	struct err e = { 0 };
+
+	is_int(c->route, ROUTE_IMAGE_TAG, what);
+	is_str(c->ns, OTHER, "in the other's namespace");
+	is_str(call_get(c, PARAM_NAME), B, "the image");
+	is_str(call_get(c, PARAM_REPO), HELD, "under a name that nobody can type");
+	is_int(call_check(c, &policy, &e), 0, "which the gate lets pass");
+}
+
+/* The last name of an image that another task has without one: it is held for that one first. */
+static void
+holds(void)
+{
+	struct call *calls[4];
+	struct decision d;
+
+	owned.nameless = nameless;
+	owned.sharing = sharing;
+	judge("DELETE /v1.41/images/web:1", &d);
+	is_int((long long)d.call_count, 2, "by name: held, then removed");
+	is_hold(d.calls[0], "by name");
+	is_str(call_get(d.calls[1], PARAM_NAME), "dind.invalid/" NS "/docker.io/library/web:1", "the name");
+	is_str(call_get(d.calls[1], PARAM_NOPRUNE), "1", "parents may be those of a task that shares");
+	decision_done(&d);
+	judge("DELETE /v1.41/images/app:1", &d);
+	is_int((long long)d.call_count, 1, "not the last name, and nobody's");
+	decision_done(&d);
+	judge("DELETE /v1.41/images/bbbb00000000", &d);
+	is_int((long long)d.call_count, 2, "by id: held, then removed");
+	is_hold(d.calls[0], "by id");
+	decision_done(&d);
+	is_int((long long)plan_removal(&owned, owned_image(&owned, B), &policy, calls, 4), 2, "at the end");
+	is_hold(calls[0], "at the end");
+	free(calls[0]);
+	free(calls[1]);
+	is_int(
+	    (long long)plan_release(&owned, B, &policy, calls, 4), 2, "a held one: passed on, then removed");
+	is_hold(calls[0], "passed on");
+	is_str(call_get(calls[1], PARAM_NAME),
+	    "dind.invalid/" NS
+	    "/removed/bbbb000000000000000000000000000000000000000000000000000000000002:removed",
+	    "its name");
+	free(calls[0]);
+	free(calls[1]);
+	ok(removal_is_held(OTHER, HELD ":removed") && !removal_is_held(NS, HELD ":removed"), "whose it is");
+	owned.nameless = NULL;
+	owned.sharing = NULL;
+}
+
+static void
 bases(void)
 {
 	static const struct {
@@ -275,6 +344,7 @@ main(void)
 	tags_and_lists();
 	removals();
 	plans();
+	holds();
 	bases();
 	info();
 	owned_done(&owned);

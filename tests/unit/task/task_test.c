@@ -322,6 +322,9 @@ test_owned(void)
 	is_int(task_name(a, "docker.io/library/app:2", id2, &e), 0, "a name of an id that was not known");
 	is_int(task_learn(b, id2, &e), 0, "another task has it too");
 	ok(a->owned.elsewhere(a->owned.arg, id2) && !a->owned.elsewhere(a->owned.arg, id1), "elsewhere");
+	is_str(a->owned.nameless(a->owned.arg, id2), b->id, "which has no name for it");
+	ok(b->owned.nameless(b->owned.arg, id2) == NULL, "but the first has");
+	ok(!a->owned.sharing(a->owned.arg), "nobody shares its cache");
 	home = reopen(home);
 	a = tasks_find(home, "A");
 	is_str(owned_by_name(&a->owned, "docker.io/library/app:1"), id1, "kept over a restart");
