@@ -221,7 +221,9 @@ def _mirror():
     """The mirror that apt uses here for this release."""
     words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Codename: bookworm"]
     found = subprocess.run(words, capture_output=True, text=True).stdout.split()
-    return found[0].rstrip("/") if found else "http://deb.debian.org/debian"
+    if not found:
+        raise EngineError("apt-get knows no mirror of bookworm: run 'apt-get update'")
+    return found[0].rstrip("/")
 
 
 def release_path(version):
