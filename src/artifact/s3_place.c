@@ -40,8 +40,8 @@ read_host(const char *s, size_t len, const char *default_port)
 	size_t n = host[0] == '[' ? 1 + strspn(host + 1, DIGITS "abcdefABCDEF:.")
 	                          : strspn(host, LOWER UPPER DIGITS ".-");
 
-	if (host[0] == '[' && host[n] == ']')
-		n++;
+	if (host[0] == '[')
+		n = host[n] == ']' ? n + 1 : 0;
 	port = host + n;
 	if (n > 0 && (*port == '\0' || (*port == ':' && is_made_of(port + 1, DIGITS, 1, 5) &&
 	                                   atoi(port + 1) >= 1 && atoi(port + 1) <= 65535))) {

@@ -156,7 +156,19 @@ struct s3_clean *
 s3_clean_start(struct s3 *home, const char *prefix, s3_doomed_cb *doomed, s3_clean_cb *cb, void *arg);
 void s3_clean_cancel(struct s3_clean *c);
 
-/* --- a put: s3_put.c; its multipart upload: s3_multi.c */
+/* --- what an object and its record say: s3_object.c */
+
+/* The first two headers of a new object: its type, its hash. */
+void s3_object_headers(const struct spool_record *record, struct sigv4_pair *headers);
+/* Is what a HEAD was answered of the size and hash that were sealed? */
+int s3_object_is(const struct spool_record *record, const struct transfer_result *r);
+/* 1 = a record of the same content, 0 = none that counts (expired, damaged), -1 = of other content. */
+int s3_record_is(const struct spool_record *record, const struct buf *body, struct err *e);
+void s3_record_print(const struct spool_record *record, struct buf *out);
+/* hex of a sha256 -> base64, 45 bytes with the NUL */
+void s3_base64(const char *hex, char out[48]);
+
+/* --- a put: s3_put.c; its multipart upload: s3_multi.c, s3_parts.c */
 
 enum job_state {
 	JOB_LOOK = 0, /* GET the record: is it there already? */
@@ -214,7 +226,9 @@ struct store_job {
 /* Reads the journal; 0 also when there is none. */
 int s3_multi_open(struct store_job *j, struct err *e);
 void s3_multi_start(struct store_job *j);
-void s3_multi_pump(struct store_job *j); /* more parts are hashed */
+void s3_parts_start(struct store_job *j);
+void s3_multi_pump(struct store_job *j);              /* more parts are hashed */
+int s3_multi_note(struct store_job *j, json_t *line); /* takes line; -1: the put has failed */
 /* The store does not know the upload, or what came of it: from the beginning, or, after some times, the end.
  */
 void s3_multi_again(struct store_job *j, const struct s3_reply *r);
@@ -229,10 +243,6 @@ void s3_put_cancel(struct store_job *j);
 void s3_job_sent(struct store_job *j);
 void s3_job_fail(struct store_job *j, enum store_end end, const struct err *why);
 void s3_job_refused(struct store_job *j, const struct s3_reply *r); /* the end that the reply means */
-/* The headers of a new object: type, hash. */
-void s3_job_headers(const struct store_job *j, struct sigv4_pair *headers);
-/* hex of a sha256 -> base64, 45 bytes with the NUL */
-void s3_base64(const char *hex, char out[48]);
 uint64_t s3_part_length(const struct store_job *j, size_t part);
 
 int s3_sweep(struct store *s, struct err *e);

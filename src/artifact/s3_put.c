@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,41 +14,9 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/stamp.h"
-#include "local_private.h"
 #include "s3_private.h"
 
 enum { MIB = 1024 * 1024, LOOKS_MAX = 3, ABORT_TRIES = 3 };
-
-void
-s3_base64(const char *hex, char out[48])
-{
-	unsigned char raw[32] = { 0 };
-
-	for (size_t i = 0; i < sizeof raw; i++) {
-		char pair[3] = { hex[2 * i], hex[2 * i + 1], '\0' };
-
-		raw[i] = (unsigned char)strtoul(pair, NULL, 16);
-	}
-	(void)EVP_EncodeBlock((unsigned char *)out, raw, sizeof raw);
-}
-
-/* Whatever stands in the record becomes no other header. */
-static const char *
-content_type(const struct spool_record *r)
-{
-	for (const char *p = r->content_type; *p != '\0'; p++)
-		if (*p < ' ' || *p > '~')
-			return "application/octet-stream";
-	return r->content_type;
-}
-
-void
-s3_job_headers(const struct store_job *j, struct sigv4_pair *headers)
-{
-	headers[0] = (struct sigv4_pair){ "content-type", content_type(j->item.record) };
-	headers[1] = (struct sigv4_pair){ "x-amz-meta-sha256", j->item.record->sha256 };
-}
 
 /* --- the end */
 
@@ -188,17 +155,9 @@ put_record(struct store_job *j)
 	struct s3_ask ask = {
 		.method = "PUT", .key = j->record_key, .headers = { { "content-type", "application/json" } }
 	};
-	json_t *record = spool_record_json(j->item.record);
-	char now[STAMP_MAX], *text;
 
 	j->state = JOB_RECORD;
-	stamp_print(stamp_now(), now);
-	json_object_set_new(record, "stored", json_string(now));
-	text = json_text(record, 1);
-	buf_clear(&j->record_text);
-	buf_adds(&j->record_text, text);
-	free(text);
-	json_decref(record);
+	s3_record_print(j->item.record, &j->record_text);
 	if (!j->replace)
 		ask.headers[1] = (struct sigv4_pair){ "if-none-match", "*" };
 	ask.bytes = buf_ptr(&j->record_text);
@@ -208,18 +167,6 @@ put_record(struct store_job *j)
 
 /* --- the object */
 
-/* Has the store an object of the size and hash that were sealed? */
-static int
-is_object(const struct store_job *j, const struct s3_reply *r)
-{
-	char size[32], sha256[80], want[32];
-
-	(void)snprintf(want, sizeof want, "%llu", (unsigned long long)j->item.record->size);
-	return r->good && transfer_header(r->result, "content-length", size, sizeof size) &&
-	       transfer_header(r->result, "x-amz-meta-sha256", sha256, sizeof sha256) &&
-	       strcmp(size, want) == 0 && strcmp(sha256, j->item.record->sha256) == 0;
-}
-
 static void
 on_verified(void *arg, const struct s3_reply *r)
 {
@@ -227,11 +174,11 @@ on_verified(void *arg, const struct s3_reply *r)
 	struct err e = { 0 };
 
 	j->call = NULL;
-	if (is_object(j, r)) {
+	if (r->good && s3_object_is(j->item.record, r->result)) {
 		put_record(j);
 	} else if (!r->good && r->status != 404) {
 		s3_job_refused(j, r);
-	} else if (j->part_count > 1) {
+	} else if (!r->good && j->part_count > 1) { /* what was put together is not there */
 		j->state = JOB_SEND;
 		s3_multi_again(j, r);
 	} else {
@@ -279,7 +226,7 @@ put_whole(struct store_job *j)
 		.sha256 = j->parts[0].sha256 };
 
 	s3_base64(j->parts[0].sha256, sum);
-	s3_job_headers(j, ask.headers);
+	s3_object_headers(j->item.record, ask.headers);
 	ask.headers[2] = (struct sigv4_pair){ "x-amz-checksum-sha256", sum };
 	ask.headers[3] = (struct sigv4_pair){ "x-amz-sdk-checksum-algorithm", "SHA256" };
 	j->call = s3_call_start(j->home, &ask, on_put, j);
@@ -313,7 +260,7 @@ static void
 on_checked(void *arg, const struct s3_reply *r)
 {
 	struct store_job *j = arg;
-	int there = is_object(j, r);
+	int there = r->good && s3_object_is(j->item.record, r->result);
 
 	j->call = NULL;
 	if (!r->good && r->status != 404) {
@@ -332,36 +279,6 @@ on_checked(void *arg, const struct s3_reply *r)
 
 /* --- is it there already? */
 
-static int
-is_same(struct store_job *j, const json_t *there, struct err *e)
-{
-	const char *sha256 = json_str(there, "sha256", "");
-
-	if (strcmp(sha256, j->item.record->sha256) == 0)
-		return 1;
-	return err_set(e, EEXIST,
-	    "the store has another '%s' of task %s already: sha256 %.16s..., not %.16s...",
-	    j->item.record->name, j->item.record->task_id, sha256, j->item.record->sha256);
-}
-
-/* 1 = the same content's record, 0 = none that counts, -1 = another's. */
-static int
-read_record(struct store_job *j, struct buf *body, struct err *e)
-{
-	struct spool_record r = { 0 };
-	struct err damaged;
-	json_t *there = json_parse(buf_ptr(body), buf_len(body), &damaged);
-	int rc = 0;
-
-	if (there != NULL && spool_record_parse(&r, there, &damaged) == 0 && !local_expired(there))
-		rc = is_same(j, there, e);
-	spool_record_done(&r);
-	json_decref(there);
-	j->record_there = rc == 1;
-	j->replace = rc == 0;
-	return rc;
-}
-
 static void
 on_looked(void *arg, const struct s3_reply *r)
 {
@@ -373,8 +290,9 @@ on_looked(void *arg, const struct s3_reply *r)
 		s3_job_refused(j, r);
 		return;
 	}
-	j->record_there = j->replace = 0;
-	if (r->good && read_record(j, r->result->body, &e) < 0) {
+	j->record_there = r->good ? s3_record_is(j->item.record, r->result->body, &e) : 0;
+	j->replace = r->good && j->record_there == 0;
+	if (j->record_there < 0) {
 		s3_job_fail(j, STORE_FAILED, &e);
 		return;
 	}

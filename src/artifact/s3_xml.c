@@ -15,7 +15,7 @@ struct walk {
 	const char *at, *end;
 	char path[PATH_MAX_LEN];
 	size_t starts[DEPTH_MAX]; /* where in path each open element begins */
-	size_t depth, path_len;
+	size_t depth, path_len, roots;
 	char text[S3_TEXT_MAX]; /* of the innermost element, since its last child */
 	size_t text_len;
 	s3_xml_cb *cb;
@@ -205,6 +205,8 @@ read_start(struct walk *w, struct err *e)
 	len = (size_t)(w->at - name);
 	if (len == 0 || w->depth == DEPTH_MAX || w->path_len + 1 + len >= sizeof w->path)
 		return malformed(e, "a tag");
+	if (w->depth == 0 && w->roots++ > 0)
+		return malformed(e, "a second root");
 	w->starts[w->depth] = w->path_len;
 	if (w->depth++ > 0)
 		w->path[w->path_len++] = '/';
@@ -255,18 +257,13 @@ int
 s3_xml_walk(const char *text, size_t len, s3_xml_cb *cb, void *arg, struct err *e)
 {
 	struct walk w = { .at = text, .end = text + len, .cb = cb, .arg = arg };
-	int rc = 0, roots = 0;
+	int rc = 0;
 
 	if (memchr(text, '\0', len) != NULL)
 		return malformed(e, "a NUL");
-	while (rc == 0 && w.at < w.end) {
-		size_t before = w.depth;
-
+	while (rc == 0 && w.at < w.end)
 		rc = read_some(&w, e);
-		if (rc == 0 && before == 0 && w.depth == 1 && roots++ > 0)
-			return malformed(e, "a second root");
-	}
-	if (rc == 0 && (w.depth > 0 || roots == 0))
+	if (rc == 0 && (w.depth > 0 || w.roots == 0))
 		return malformed(e, "it is not whole");
 	return rc;
 }

@@ -66,8 +66,11 @@ on_header(char *line, size_t size, size_t count, void *arg)
 	struct transfer *t = arg;
 	size_t len = size * count;
 
-	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
+	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
 		buf_clear(&t->head); /* the head before it was a 1xx */
+		t->head_whole = 0;
+	}
+	t->head_whole |= line[0] == '\n' || (len >= 2 && line[0] == '\r' && line[1] == '\n');
 	if (buf_len(&t->head) + len > HEAD_MAX) {
 		t->excess = 1;
 		return 0;
@@ -347,6 +350,8 @@ judge(const struct transfer *t, CURLcode code)
 		return TRANSFER_IMPOSSIBLE;
 	if (code == CURLE_UNSUPPORTED_PROTOCOL && phase_of(t, 0) != PHASE_CONNECT)
 		return TRANSFER_CUT; /* what it spoke was not HTTP */
+	if (code == CURLE_OK && !t->head_whole)
+		return TRANSFER_CUT; /* libcurl takes the end of the connection for the end of a head */
 	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
 		if (ends[i].code == code)
 			return ends[i].end;
@@ -356,7 +361,9 @@ judge(const struct transfer *t, CURLcode code)
 static void
 explain(const struct transfer *t, CURLcode code, enum transfer_end end, struct err *e)
 {
-	const char *text = t->error[0] != '\0' ? t->error : curl_easy_strerror(code);
+	const char *text = t->error[0] != '\0' ? t->error
+	                   : code == CURLE_OK  ? "within the head of its answer"
+	                                       : curl_easy_strerror(code);
 	char quoted[CURL_ERROR_SIZE];
 
 	if (end == TRANSFER_ANSWERED)

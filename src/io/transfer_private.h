@@ -34,7 +34,7 @@ struct transfer {
 
 	size_t answer_max;
 	int (*sink)(void *arg, const void *bytes, size_t len);
-	int excess;
+	int excess, head_whole;
 	struct buf head, body;
 	uint64_t received;
 
