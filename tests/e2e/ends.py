@@ -5,7 +5,12 @@ images, containers, sockets, files, descriptors. Then the same while the engine 
 
 DIND_SEED repeats a run, DIND_TASKS makes it longer.
 """
+import os
 import sys
+
+if not os.environ.get("DIND_SEED"):
+    print("ok 1 - a long random run # SKIP only on request, for it needs an otherwise idle machine: DIND_SEED=1 tests/run e2e/ends\n1..1")
+    sys.exit(0)
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
 
