@@ -46,13 +46,6 @@ enum { SIGV4_PAIRS_MAX = 24 };
 void sigv4_sign(const struct sigv4_request *r, const struct sigv4_scope *scope, const struct sigv4_key *key,
     struct buf *target, struct buf *headers);
 
-/*
- * The same as a URL's target that anybody may use for so many seconds (at most a week): the signature stands
- * in the query and nothing but host is signed, so r has no headers.
- */
-void sigv4_presign(const struct sigv4_request *r, const struct sigv4_scope *scope,
-    const struct sigv4_key *key, unsigned seconds, struct buf *target);
-
 /* Percent-encodes all but unreserved bytes; with path, '/' stays too. */
 void sigv4_escape(struct buf *out, const char *text, int path);
 

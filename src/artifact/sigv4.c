@@ -210,33 +210,3 @@ sigv4_sign(const struct sigv4_request *r, const struct sigv4_scope *scope, const
 	    w.scope, buf_text(&w.signed_names), w.signature);
 	done(&w);
 }
-
-void
-sigv4_presign(const struct sigv4_request *r, const struct sigv4_scope *scope, const struct sigv4_key *key,
-    unsigned seconds, struct buf *target)
-{
-	struct sigv4_pair all[SIGV4_PAIRS_MAX];
-	struct work w;
-	char life[12], *credential;
-	size_t n = 0;
-
-	assert(r->query_count + 6 <= SIGV4_PAIRS_MAX && r->header_count == 0);
-	begin(&w, r, scope);
-	credential = mem_printf("%s/%s", key->id, w.scope);
-	(void)snprintf(life, sizeof life, "%u", seconds);
-	for (; n < r->query_count; n++)
-		all[n] = r->query[n];
-	all[n++] = (struct sigv4_pair){ "X-Amz-Algorithm", "AWS4-HMAC-SHA256" };
-	all[n++] = (struct sigv4_pair){ "X-Amz-Credential", credential };
-	all[n++] = (struct sigv4_pair){ "X-Amz-Date", w.time };
-	all[n++] = (struct sigv4_pair){ "X-Amz-Expires", life };
-	all[n++] = (struct sigv4_pair){ "X-Amz-SignedHeaders", "host" };
-	if (key->token != NULL)
-		all[n++] = (struct sigv4_pair){ "X-Amz-Security-Token", key->token };
-	add_query(&w, all, n);
-	finish(&w, r, scope, key->secret);
-	add_target(&w, target);
-	buf_printf(target, "&X-Amz-Signature=%s", w.signature);
-	free(credential);
-	done(&w);
-}

@@ -250,6 +250,16 @@ def names():
         equal(here["s3"].request("GET", "/%s/%s" % (host.bucket, a.key))[2] == SMALL, True, "bytes of " + a.key)
 
 
+@test("a name instead of an address; the bucket in the host's name")
+def by_name():
+    for path_style in (True, False):
+        host = Host(proxied=False, endpoint=here["s3"].endpoint.replace("127.0.0.1", "localhost"), pathStyle=path_style)
+        artifact = host.seal(BIG)
+        host.start()
+        artifact.done()
+        ok(SANITIZED or host.peak() <= 32, "%d MiB" % host.peak())
+
+
 @test("many at once")
 def many():
     host = Host()

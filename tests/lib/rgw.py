@@ -69,7 +69,7 @@ rgw_thread_pool_size = 32
 rgw_gc_obj_min_wait = 2
 rgw_gc_processor_period = 3
 rgw_gc_processor_max_time = 60
-rgw_dns_name = 127.0.0.1
+rgw_dns_name = localhost
 """
 
 
