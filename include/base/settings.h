@@ -15,110 +15,119 @@ struct err;
  * Types: STRING; PATH (absolute); INT (min..max); SIZE (bytes: an integer or "64MiB", "4GiB"; min..max);
  * SECONDS (an integer or "90s", "10m", "2h"; min..max); BOOL; ENUM (one of the words in `words`);
  * LIST (array of strings); NAME (empty, or letters, digits, '_', '.', '-', and none of `words`).
+ * When a changed value is taken: RELOAD (SIGHUP, `systemctl reload`, `dindctl reload`) or START (restart).
  */
 #define SETTINGS(X)                                                                                          \
-	/* type, field, key, default text, min, max, words, help */                                          \
-	X(PATH, engine_socket, "engine.socket", "/var/run/docker.sock", 0, 0, "",                            \
+	/* type, field, key, default text, min, max, words, when, help */                                    \
+	X(PATH, engine_socket, "engine.socket", "/var/run/docker.sock", 0, 0, "", START,                     \
 	    "Unix socket of the Docker engine; only the gate opens it")                                      \
-	X(PATH, engine_root, "engine.dataRoot", "/var/lib/docker", 0, 0, "",                                 \
+	X(PATH, engine_root, "engine.dataRoot", "/var/lib/docker", 0, 0, "", START,                          \
 	    "The engine's data root, for limits.diskFree; not watched where it cannot be seen")              \
-	X(PATH, run_dir, "runDir", "/run/dind-proxy", 0, 0, "",                                              \
+	X(PATH, run_dir, "runDir", "/run/dind-proxy", 0, 0, "", START,                                       \
 	    "Directory of the control socket and of the task sockets")                                       \
-	X(PATH, state_dir, "stateDir", "/var/lib/dind-proxy", 0, 0, "",                                      \
+	X(PATH, state_dir, "stateDir", "/var/lib/dind-proxy", 0, 0, "", START,                               \
 	    "Directory of what must survive a restart: tasks, images, names")                                \
-	X(PATH, audit_dir, "audit.dir", "/var/log/dind-proxy", 0, 0, "",                                     \
+	X(PATH, audit_dir, "audit.dir", "/var/log/dind-proxy", 0, 0, "", START,                              \
 	    "Directory of the audit log: audit.jsonl for the host, tasks/ID.jsonl for each task")            \
-	X(LIST, audit_public_args, "audit.publicBuildArgs", "", 0, 0, "",                                    \
+	X(LIST, audit_public_args, "audit.publicBuildArgs", "", 0, 0, "", RELOAD,                            \
 	    "Build-args whose values may stand in the audit log; all others are logged by name only")        \
-	X(PATH, spool_dir, "spool.dir", "/var/lib/dind-proxy/spool", 0, 0, "",                               \
+	X(PATH, spool_dir, "spool.dir", "/var/lib/dind-proxy/spool", 0, 0, "", START,                        \
 	    "Directory between export and upload")                                                           \
-	X(ENUM, store_type, "store.type", "local", 0, 0, "local s3 taskcluster", "Where artifacts go")       \
-	X(PATH, store_dir, "store.dir", "/var/lib/dind-proxy/store", 0, 0, "",                               \
+	X(ENUM, store_type, "store.type", "local", 0, 0, "local s3 taskcluster", START,                      \
+	    "Where artifacts go")                                                                            \
+	X(PATH, store_dir, "store.dir", "/var/lib/dind-proxy/store", 0, 0, "", START,                        \
 	    "Directory of the local artifact store")                                                         \
-	X(STRING, s3_endpoint, "store.s3.endpoint", "", 0, 0, "",                                            \
+	X(STRING, s3_endpoint, "store.s3.endpoint", "", 0, 0, "", START,                                     \
 	    "S3 store: its URL, such as \"https://s3.eu-central-1.amazonaws.com\"")                          \
-	X(STRING, s3_region, "store.s3.region", "us-east-1", 0, 0, "", "S3 store: region of the bucket")     \
-	X(STRING, s3_bucket, "store.s3.bucket", "", 0, 0, "", "S3 store: the bucket")                        \
-	X(STRING, s3_prefix, "store.s3.prefix", "", 0, 0, "",                                                \
+	X(STRING, s3_region, "store.s3.region", "us-east-1", 0, 0, "", START,                                \
+	    "S3 store: region of the bucket")                                                                \
+	X(STRING, s3_bucket, "store.s3.bucket", "", 0, 0, "", START, "S3 store: the bucket")                 \
+	X(STRING, s3_prefix, "store.s3.prefix", "", 0, 0, "", START,                                         \
 	    "S3 store: what all keys begin with, such as \"dind/\"")                                         \
-	X(PATH, s3_credentials, "store.s3.credentials", "/etc/dind-proxy/s3.json", 0, 0, "",                 \
+	X(PATH, s3_credentials, "store.s3.credentials", "/etc/dind-proxy/s3.json", 0, 0, "", START,          \
 	    "S3 store: file {\"accessKeyId\", \"secretAccessKey\", \"sessionToken\"}, mode 0600; read anew " \
 	    "when the "                                                                                      \
 	    "store refuses it")                                                                              \
-	X(BOOL, s3_path_style, "store.s3.pathStyle", "true", 0, 0, "",                                       \
+	X(BOOL, s3_path_style, "store.s3.pathStyle", "true", 0, 0, "", START,                                \
 	    "S3 store: the bucket stands in the path, not in the host name")                                 \
-	X(STRING, taskcluster_root, "store.taskcluster.rootUrl", "", 0, 0, "",                               \
+	X(STRING, taskcluster_root, "store.taskcluster.rootUrl", "", 0, 0, "", START,                        \
 	    "Taskcluster store: the deployment's root URL, such as \"https://tc.example.com\"")              \
-	X(ENUM, taskcluster_storage, "store.taskcluster.storageType", "s3", 0, 0, "s3 object",               \
+	X(ENUM, taskcluster_storage, "store.taskcluster.storageType", "s3", 0, 0, "s3 object", START,        \
 	    "Taskcluster store: storage type of the artifacts; with \"object\" their hashes are kept by "    \
 	    "the deployment")                                                                                \
-	X(PATH, image_program, "programs.image", "/usr/libexec/dind-proxy/dind-image", 0, 0, "",             \
+	X(PATH, image_program, "programs.image", "/usr/libexec/dind-proxy/dind-image", 0, 0, "", START,      \
 	    "The program that exports and loads images, one process per image")                              \
-	X(NAME, user, "user", "", 0, 0, "root",                                                              \
+	X(NAME, user, "user", "", 0, 0, "root", START,                                                       \
 	    "User that dind-proxyd (but for its gate) and dind-uploader become when root starts them; "      \
 	    "empty: no other")                                                                               \
-	X(INT, socket_mode, "task.socketMode", "438", 0, 511, "",                                            \
+	X(INT, socket_mode, "task.socketMode", "438", 0, 511, "", RELOAD,                                    \
 	    "Mode of a task's socket, decimal; 438 is 0666: users of a container that are not root may "     \
 	    "build")                                                                                         \
-	X(NAME, network, "policy.network", "", 0, 0, "host",                                                 \
+	X(NAME, network, "policy.network", "", 0, 0, "host", RELOAD,                                         \
 	    "Network of RUN steps: empty for the engine's default bridge, \"none\", or the name of a "       \
 	    "network; never host")                                                                           \
-	X(LIST, base_images, "policy.baseImages", "docker.io/library/*", 0, 0, "",                           \
+	X(LIST, base_images, "policy.baseImages", "docker.io/library/*", 0, 0, "", RELOAD,                   \
 	    "Patterns of images that FROM and COPY --from may name besides the task's own")                  \
-	X(BOOL, pull, "policy.pull", "false", 0, 0, "",                                                      \
+	X(BOOL, pull, "policy.pull", "false", 0, 0, "", RELOAD,                                              \
 	    "Let the engine pull an allowed base image that is not on the host")                             \
-	X(ENUM, cache, "policy.cache", "private", 0, 0, "private none shared",                               \
+	X(ENUM, cache, "policy.cache", "private", 0, 0, "private none shared", START,                        \
 	    "Build cache: only from the task's own images, none at all, or shared between all tasks "        \
 	    "(unsafe)")                                                                                      \
-	X(BOOL, add_urls, "policy.addUrls", "false", 0, 0, "",                                               \
+	X(BOOL, add_urls, "policy.addUrls", "false", 0, 0, "", RELOAD,                                       \
 	    "Let ADD fetch URLs; the engine fetches them from the host's network")                           \
-	X(BOOL, extra_hosts, "policy.extraHosts", "false", 0, 0, "", "Let a build pass --add-host")          \
-	X(BOOL, registry_auth, "policy.registryAuth", "false", 0, 0, "",                                     \
+	X(BOOL, extra_hosts, "policy.extraHosts", "false", 0, 0, "", RELOAD, "Let a build pass --add-host")  \
+	X(BOOL, registry_auth, "policy.registryAuth", "false", 0, 0, "", RELOAD,                             \
 	    "Pass the task's registry credentials to the engine; otherwise they are dropped; they are "      \
 	    "never logged")                                                                                  \
-	X(STRING, cgroup_parent, "policy.cgroupParent", "", 0, 0, "",                                        \
+	X(STRING, cgroup_parent, "policy.cgroupParent", "", 0, 0, "", RELOAD,                                \
 	    "cgroup parent that every build is put under; empty: the engine's own")                          \
-	X(SIZE, build_memory, "policy.memory", "0", 0, INT64_MAX, "",                                        \
+	X(SIZE, build_memory, "policy.memory", "0", 0, INT64_MAX, "", RELOAD,                                \
 	    "Memory of a RUN step at most; 0: no limit of ours")                                             \
-	X(INT, build_cpus, "policy.cpus", "0", 0, 4096, "",                                                  \
+	X(INT, build_cpus, "policy.cpus", "0", 0, 4096, "", RELOAD,                                          \
 	    "CPUs of a RUN step at most; 0: no limit of ours")                                               \
-	X(SIZE, shm_size, "policy.shmSize", "1GiB", 0, INT64_MAX, "", "/dev/shm of a RUN step at most")      \
-	X(INT, api_max, "policy.apiMax", "51", 41, 52, "",                                                   \
+	X(SIZE, shm_size, "policy.shmSize", "1GiB", 0, INT64_MAX, "", RELOAD,                                \
+	    "/dev/shm of a RUN step at most")                                                                \
+	X(INT, api_max, "policy.apiMax", "51", 41, 52, "", RELOAD,                                           \
 	    "Highest Docker API version that is spoken, the NN of 1.NN")                                     \
-	X(INT, connections, "limits.connections", "64", 1, 10000, "", "Connections of a task at a time")     \
-	X(INT, builds, "limits.builds", "2", 1, 1000, "", "Builds of a task at a time")                      \
-	X(INT, images, "limits.images", "200", 1, 10000, "", "Images that a task may own")                   \
-	X(INT, names, "limits.names", "200", 1, 10000, "", "Names (tags) that a task may have")              \
-	X(INT, request_names, "limits.requestNames", "16", 1, 32, "",                                        \
+	X(INT, connections, "limits.connections", "64", 1, 10000, "", RELOAD,                                \
+	    "Connections of a task at a time")                                                               \
+	X(INT, builds, "limits.builds", "2", 1, 1000, "", RELOAD, "Builds of a task at a time")              \
+	X(INT, images, "limits.images", "200", 1, 10000, "", RELOAD, "Images that a task may own")           \
+	X(INT, names, "limits.names", "200", 1, 10000, "", RELOAD, "Names (tags) that a task may have")      \
+	X(INT, request_names, "limits.requestNames", "16", 1, 32, "", RELOAD,                                \
 	    "Names in one request: -t of a build, images of a save")                                         \
-	X(SIZE, context_bytes, "limits.contextBytes", "16GiB", 1, INT64_MAX, "",                             \
+	X(SIZE, context_bytes, "limits.contextBytes", "16GiB", 1, INT64_MAX, "", RELOAD,                     \
 	    "Uncompressed build context at most")                                                            \
-	X(INT, context_entries, "limits.contextEntries", "500000", 1, 1000000, "",                           \
+	X(INT, context_entries, "limits.contextEntries", "500000", 1, 1000000, "", RELOAD,                   \
 	    "Files and directories in a build context at most")                                              \
-	X(SIZE, image_bytes, "limits.imageBytes", "64GiB", 1, INT64_MAX, "",                                 \
+	X(SIZE, image_bytes, "limits.imageBytes", "64GiB", 1, INT64_MAX, "", RELOAD,                         \
 	    "Uncompressed image tarball at most, for export and load")                                       \
-	X(SECONDS, build_time, "limits.buildTime", "2h", 1, 604800, "", "Wall clock of one build at most")   \
-	X(SECONDS, head_time, "limits.headTime", "10s", 1, 3600, "",                                         \
+	X(SECONDS, build_time, "limits.buildTime", "2h", 1, 604800, "", RELOAD,                              \
+	    "Wall clock of one build at most")                                                               \
+	X(SECONDS, head_time, "limits.headTime", "10s", 1, 3600, "", RELOAD,                                 \
 	    "Time for a whole request head once its first byte is here")                                     \
-	X(SECONDS, idle_time, "limits.idleTime", "10m", 1, 86400, "",                                        \
+	X(SECONDS, idle_time, "limits.idleTime", "10m", 1, 86400, "", RELOAD,                                \
 	    "Time that a connection may wait for its next request")                                          \
-	X(SECONDS, stall_time, "limits.stallTime", "5m", 1, 86400, "",                                       \
+	X(SECONDS, stall_time, "limits.stallTime", "5m", 1, 86400, "", RELOAD,                               \
 	    "Time that a peer may neither send nor take bytes of a transfer; never applied to a build that " \
 	    "is running")                                                                                    \
-	X(INT, request_rate, "limits.requestRate", "100", 1, 100000, "",                                     \
+	X(INT, request_rate, "limits.requestRate", "100", 1, 100000, "", RELOAD,                             \
 	    "Requests of a task per second; ten seconds' worth may come at once")                            \
-	X(SIZE, saved_bytes, "limits.savedBytes", "1TiB", 1, INT64_MAX, "",                                  \
+	X(SIZE, saved_bytes, "limits.savedBytes", "1TiB", 1, INT64_MAX, "", RELOAD,                          \
 	    "Bytes of image tarballs that a task may save through its socket, in all")                       \
-	X(SIZE, disk_bytes, "limits.diskBytes", "64GiB", 1, INT64_MAX, "",                                   \
+	X(SIZE, disk_bytes, "limits.diskBytes", "64GiB", 1, INT64_MAX, "", RELOAD,                           \
 	    "Disk that a task's images may take beyond the base images that they share")                     \
-	X(INT, host_connections, "limits.hostConnections", "4000", 1, 100000, "",                            \
+	X(INT, host_connections, "limits.hostConnections", "4000", 1, 100000, "", RELOAD,                    \
 	    "Connections of all tasks together")                                                             \
-	X(INT, host_builds, "limits.hostBuilds", "16", 1, 1000, "", "Builds of all tasks at a time")         \
-	X(SIZE, disk_free, "limits.diskFree", "1GiB", 0, INT64_MAX, "",                                      \
+	X(INT, host_builds, "limits.hostBuilds", "16", 1, 1000, "", RELOAD, "Builds of all tasks at a time") \
+	X(SIZE, disk_free, "limits.diskFree", "1GiB", 0, INT64_MAX, "", RELOAD,                              \
 	    "Free space of engine.dataRoot below which builds are refused, and ended; 0: never")             \
-	X(SIZE, answer_bytes, "limits.answerBytes", "4MiB", 65536, 67108864, "",                             \
+	X(SIZE, answer_bytes, "limits.answerBytes", "4MiB", 65536, 67108864, "", RELOAD,                     \
 	    "Small JSON answer of the engine at most")                                                       \
-	X(ENUM, log_level, "log.level", "info", 0, 0, "error warn info debug", "What is logged on stderr")
+	X(ENUM, log_level, "log.level", "info", 0, 0, "error warn info debug", RELOAD,                       \
+	    "What is logged on stderr")
+
+enum setting_when { SETTING_START = 0, SETTING_RELOAD };
 
 enum setting_type {
 	SETTING_STRING,
@@ -148,7 +157,7 @@ struct setting_list {
 #define SETTING_C_NAME char *
 
 struct settings {
-#define X(type, field, key, fallback, min, max, words, help) SETTING_C_##type field;
+#define X(type, field, key, fallback, min, max, words, when, help) SETTING_C_##type field;
 	SETTINGS(X)
 #undef X
 };
@@ -159,6 +168,7 @@ struct setting_row {
 	const char *fallback;
 	int64_t min, max;
 	const char *words;
+	enum setting_when when;
 	const char *help;
 	size_t offset; /* into struct settings */
 };
@@ -177,6 +187,15 @@ int settings_parse(struct settings *s, const char *name, const void *text, size_
 
 /* Prints one setting's value as text ("64MiB", "a, b", "true"). */
 void settings_print(const struct settings *s, const struct setting_row *row, struct buf *out);
+
+/*
+ * Takes from fresh what a reload may change, and gives fresh the values that stood there. visit, which may be
+ * NULL, hears of every row whose value differs, taken or not, before it is taken.
+ */
+void settings_reload(struct settings *s, struct settings *fresh,
+    void (*visit)(
+        void *arg, const struct setting_row *row, const struct settings *was, const struct settings *is),
+    void *arg);
 
 /* Appends a table of all keys, what each takes, its default and its help: the end of every --help. */
 void settings_help(struct buf *out);

@@ -21,8 +21,9 @@ enum {
 };
 
 static const struct setting_row rows[] = {
-#define X(type, field, key, fallback, min, max, words, help)                                                 \
-	{ SETTING_##type, key, fallback, min, max, words, help, offsetof(struct settings, field) },
+#define X(type, field, key, fallback, min, max, words, when, help)                                           \
+	{ SETTING_##type, key, fallback, min, max, words, SETTING_##when, help,                              \
+		offsetof(struct settings, field) },
 	SETTINGS(X)
 #undef X
 };
@@ -74,6 +75,34 @@ void
 settings_print(const struct settings *s, const struct setting_row *row, struct buf *out)
 {
 	setting_print(row, field_of(s, row), out);
+}
+
+static int
+differs(const struct settings *a, const struct settings *b, const struct setting_row *row)
+{
+	struct buf one = { 0 }, other = { 0 };
+	int rc;
+
+	settings_print(a, row, &one);
+	settings_print(b, row, &other);
+	rc = strcmp(buf_text(&one), buf_text(&other)) != 0;
+	buf_done(&one);
+	buf_done(&other);
+	return rc;
+}
+
+void
+settings_reload(struct settings *s, struct settings *fresh,
+    void (*visit)(
+        void *arg, const struct setting_row *row, const struct settings *was, const struct settings *is),
+    void *arg)
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		if (visit != NULL && differs(s, fresh, &rows[i]))
+			visit(arg, &rows[i], s, fresh);
+		if (rows[i].when == SETTING_RELOAD)
+			setting_swap(&rows[i], field_of(s, &rows[i]), field_of(fresh, &rows[i]));
+	}
 }
 
 /* The end of the string token at text[i] == '"', one past its closing quote. The text is valid JSON. */

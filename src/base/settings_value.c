@@ -223,6 +223,26 @@ setting_print(const struct setting_row *row, const void *field, struct buf *out)
 }
 
 void
+setting_swap(const struct setting_row *row, void *one, void *other)
+{
+	union {
+		int64_t number;
+		char *text;
+		struct setting_list list;
+	} kept;
+	size_t size = sizeof kept.number;
+
+	if (row->type == SETTING_LIST)
+		size = sizeof kept.list;
+	else if (row->type != SETTING_INT && row->type != SETTING_SIZE && row->type != SETTING_SECONDS &&
+	         row->type != SETTING_BOOL)
+		size = sizeof kept.text;
+	memcpy(&kept, one, size);
+	memcpy(one, other, size);
+	memcpy(other, &kept, size);
+}
+
+void
 setting_free(const struct setting_row *row, void *field)
 {
 	switch (row->type) {

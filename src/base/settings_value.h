@@ -14,6 +14,7 @@ int setting_set(const struct setting_row *row, void *field, const json_t *value)
 json_t *setting_default(const struct setting_row *row);
 
 void setting_print(const struct setting_row *row, const void *field, struct buf *out);
+void setting_swap(const struct setting_row *row, void *one, void *other);
 void setting_free(const struct setting_row *row, void *field);
 
 #endif

@@ -51,7 +51,7 @@ put_setting(struct buf *out, const struct setting_row *row)
 	buf_adds(out, " | ");
 	if (row->min < row->max)
 		put_range(out, row);
-	buf_adds(out, " | ");
+	buf_printf(out, " | %s | ", row->when == SETTING_RELOAD ? "reload" : "restart");
 	put_cell(out, row->help);
 	buf_adds(out, " |\n");
 }
@@ -62,7 +62,7 @@ doc_settings(struct buf *out)
 	size_t count;
 	const struct setting_row *rows = settings_rows(&count);
 
-	buf_adds(out, "| key | type | default | range | meaning |\n|---|---|---|---|---|\n");
+	buf_adds(out, "| key | type | default | range | taken by | meaning |\n|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < count; i++)
 		put_setting(out, &rows[i]);
 }

@@ -96,7 +96,8 @@ cli_man_settings(struct buf *out)
 		settings_expected(row, &takes);
 		put_line(out, "Takes ", buf_text(&takes), "; default: ");
 		put_text(out, row->fallback[0] != '\0' ? row->fallback : "empty");
-		buf_adds(out, ".\n");
+		buf_printf(out, ". A change is taken by a %s.\n",
+		    row->when == SETTING_RELOAD ? "reload" : "restart");
 		buf_done(&takes);
 	}
 }

@@ -195,9 +195,54 @@ test_rows(void)
 	buf_done(&help);
 }
 
+struct seen {
+	int reload, restart;
+};
+
+static void
+see(void *arg, const struct setting_row *row, const struct settings *was, const struct settings *is)
+{
+	struct seen *seen = arg;
+
+	if (row->when == SETTING_RELOAD)
+		seen->reload++;
+	else
+		seen->restart++;
+	(void)was;
+	(void)is;
+}
+
+static void
+test_reload(void)
+{
+	static const char text[] = "{\"runDir\": \"/elsewhere\", \"policy\": {\"baseImages\": [\"a\", "
+	                           "\"b\"], \"network\": \"none\"}, "
+	                           "\"limits\": {\"builds\": 7}}";
+	struct settings s, fresh;
+	struct seen seen = { 0, 0 };
+	struct err e = { 0 };
+
+	settings_init(&s);
+	is_int(settings_parse(&fresh, "c", text, sizeof text - 1, &e), 0, "the new file");
+	settings_reload(&s, &fresh, see, &seen);
+	is_int(seen.reload, 3, "three changes are taken");
+	is_int(seen.restart, 1, "one waits for a restart");
+	is_int(s.builds, 7, "a number");
+	is_str(s.network, "none", "a text");
+	is_int((int)s.base_images.count, 2, "a list");
+	is_str(s.run_dir, "/run/dind-proxy", "what a restart takes stays as it is");
+	is_str(fresh.base_images.item[0], "docker.io/library/*", "the old value is the other's to free");
+	seen = (struct seen){ 0, 0 };
+	settings_reload(&s, &fresh, NULL, NULL);
+	is_int(s.builds, 2, "and back, unseen");
+	settings_done(&s);
+	settings_done(&fresh);
+}
+
 int
 main(void)
 {
+	test_reload();
 	test_good();
 	test_bad();
 	test_syntax();
