@@ -24,7 +24,7 @@ struct err;
  *    "frames": [{"offset": N, "size": N, "tarSize": N, "sha256": of the compressed bytes, hex,
  *                "diffId": of the layer in it, or null: the metadata}, ...]}
  * Frames are in the order of the file, without gap or overlap from its first byte to the index; each diff id
- * is one of the layers and has one frame; a layer without a frame lies in the metadata, which is last.
+ * is one of the layers; a layer without a frame lies in the metadata, which is last.
  * tarSize is in bytes of the tar and counts the header. Pure; nothing in it is proof: frames are checked
  * against its sha256 (frames_check_new), layers against diff ids and the config against imageId when they are
  * loaded.

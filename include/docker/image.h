@@ -46,20 +46,28 @@ struct image_ask {
 	size_t tag_count; /* EXPORT, LOAD: names to write, familiar or canonical with tag */
 	const char *const *tags;
 	uint64_t max_bytes; /* of the tar, 0 = no limit; rule "limit-image-bytes" */
+	/*
+	 * LOAD: diff ids of layers that the engine has one upon the other, from the base up. What the image
+	 * begins with of them may be missing in the tarball: engines with graph drivers look for the chain
+	 * before the file. Then id must be given: layers that are not seen are vouched for by the config
+	 * alone.
+	 */
+	size_t have_count;
+	const char *const *have;
 };
 
 enum { IMAGE_LAYERS_MAX = 127 };
 
 struct image_layer {
 	char diff_id[REFERENCE_ID_MAX];
-	uint64_t size; /* of what diff_id is the digest of: uncompressed */
+	uint64_t size; /* of what diff_id is the digest of: uncompressed; 0 when it was left out */
 };
 
 struct image_facts { /* of the one image, valid after FILTER_DONE (EXPORT, LOAD) */
 	char id[REFERENCE_ID_MAX];
 	char architecture[32], os[32];
-	uint64_t tar_bytes; /* of the output */
-	size_t layer_count;
+	uint64_t tar_bytes;           /* of the output */
+	size_t layer_count, left_out; /* of them: that the tarball did not have */
 	struct image_layer layers[IMAGE_LAYERS_MAX];
 };
 
@@ -67,9 +75,9 @@ struct image_facts { /* of the one image, valid after FILTER_DONE (EXPORT, LOAD)
 struct filter *image_filter_new(const struct image_ask *ask, struct image_facts *facts);
 
 /*
- * 1 right when out ends at a layer boundary of the output (EXPORT): where a compressor starts a new frame.
- * run() returns FILTER_MORE there, whatever is left in its input: call it again.
+ * The diff id of a layer right when out ends behind it (EXPORT): where a compressor starts a new frame; else
+ * NULL. run() returns FILTER_MORE there, whatever is left in its input: call it again.
  */
-int image_at_layer_end(const struct filter *f);
+const char *image_at_layer_end(const struct filter *f);
 
 #endif

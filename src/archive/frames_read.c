@@ -48,15 +48,6 @@ is_layer(const struct frames *f, const char *id)
 }
 
 static int
-has_row(const struct frames *f, const char *id)
-{
-	for (size_t i = 0; i < f->count; i++)
-		if (strcmp(f->rows[i].diff_id, id) == 0)
-			return 1;
-	return 0;
-}
-
-static int
 read_layers(struct frames *f, const json_t *layers, struct err *e)
 {
 	const json_t *v;
@@ -93,8 +84,8 @@ read_row(struct frames *f, json_t *v, struct err *e)
 	if (offset < 0 || (uint64_t)offset != f->index_offset || !is_size(size) || !is_size(tar_size) ||
 	    tar_size % FRAMES_TAR_BLOCK != 0 || !is_hex(sha256))
 		return bad(e, "has a frame that does not begin where the one before it ends");
-	if (diff_id == NULL ? !json_is_null(layer) : !is_layer(f, diff_id) || has_row(f, diff_id))
-		return bad(e, "has a frame that is no layer of the image, or one twice");
+	if (diff_id == NULL ? !json_is_null(layer) : !is_layer(f, diff_id))
+		return bad(e, "has a frame that is no layer of the image");
 	*row = (struct frames_row){
 		.offset = (uint64_t)offset, .size = (uint64_t)size, .tar_size = (uint64_t)tar_size
 	};

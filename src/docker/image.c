@@ -79,6 +79,9 @@ start_layer(struct image *m, struct err *e)
 {
 	uint64_t max = m->ask.max_bytes;
 
+	if (m->layer_count++ == IMAGE_LAYERS_MAX)
+		return err_refuse(
+		    e, 400, "image-layers", "the image tarball has more than %d layers", IMAGE_LAYERS_MAX);
 	/* gzip and zstd: as registries deliver them to the containerd store */
 	if (max > 0)
 		max = max > m->inflated ? max - m->inflated : 1;
@@ -329,8 +332,10 @@ image_filter_new(const struct image_ask *ask, struct image_facts *facts)
 	return &m->filter;
 }
 
-int
+const char *
 image_at_layer_end(const struct filter *f)
 {
-	return ((const struct image *)f)->at_layer_end;
+	const struct image *m = (const struct image *)f;
+
+	return m->at_layer_end ? m->now->diff_id : NULL;
 }

@@ -17,6 +17,7 @@ struct commit {
 	const json_t *entry; /* the one of the manifest */
 	struct member *config_member;
 	size_t count;
+	size_t shared; /* layers, from the base up, that the engine has */
 	struct member *layers[IMAGE_LAYERS_MAX];
 };
 
@@ -165,7 +166,9 @@ read_layer(struct commit *c, size_t i, const char *path, const char *diff_id, st
 	char quoted[160];
 
 	log_quote(path, strlen(path), quoted, sizeof quoted);
-	if (k == NULL)
+	if (k == NULL && i < c->shared)
+		k = member_left_out(c->m, path, diff_id);
+	if (k == NULL || (k->left_out && i >= c->shared))
 		return err_refuse(
 		    e, 400, "image-layer", "layer '%s' of manifest.json is not in the image tarball", quoted);
 	if (k->is_held && k->diff_id[0] == '\0')
@@ -177,7 +180,23 @@ read_layer(struct commit *c, size_t i, const char *path, const char *diff_id, st
 	c->layers[i] = k;
 	memcpy(c->m->facts->layers[i].diff_id, k->diff_id, sizeof k->diff_id);
 	c->m->facts->layers[i].size = k->plain_size;
+	c->m->facts->left_out += (size_t)k->left_out;
 	return 0;
+}
+
+/* How many layers the image has in common with the chain that the engine has. */
+static void
+count_shared(struct commit *c, const json_t *ids)
+{
+	const struct image_ask *ask = &c->m->ask;
+
+	while (ask->id != NULL && c->shared < ask->have_count && c->shared < c->count) {
+		const char *id = json_string_value(json_array_get(ids, c->shared));
+
+		if (id == NULL || !reference_is_id(id) || strcmp(id, ask->have[c->shared]) != 0)
+			return;
+		c->shared++;
+	}
 }
 
 static int
@@ -201,6 +220,7 @@ read_layers(struct commit *c, struct err *e)
 		return err_refuse(e, 400, "image-layers",
 		    "the config has %zu layers, manifest.json %zu; at most %d are possible", c->count,
 		    json_array_size(paths), IMAGE_LAYERS_MAX);
+	count_shared(c, ids);
 	for (size_t i = 0; i < c->count; i++) {
 		const char *path = json_string_value(json_array_get(paths, i));
 		const char *id = json_string_value(json_array_get(ids, i));

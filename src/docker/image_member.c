@@ -128,6 +128,17 @@ check(const struct image *m, struct member *k, const struct tar_entry *t, struct
 	return 0;
 }
 
+static struct member *
+keep_member(struct image *m, struct member *k)
+{
+	if (m->member_count % 64 == 0)
+		m->members = mem_grow(m->members, m->member_count + 64, sizeof *m->members);
+	m->members[m->member_count++] = k;
+	if (tsearch(k, &m->by_name, by_name) == NULL)
+		abort(); /* out of memory, as mem_new() does */
+	return k;
+}
+
 struct member *
 member_add(struct image *m, const struct tar_entry *t, struct err *e)
 {
@@ -138,16 +149,28 @@ member_add(struct image *m, const struct tar_entry *t, struct err *e)
 		return NULL;
 	}
 	k->size = t->size;
-	if (m->member_count % 64 == 0)
-		m->members = mem_grow(m->members, m->member_count + 64, sizeof *m->members);
-	m->members[m->member_count++] = k;
-	if (tsearch(k, &m->by_name, by_name) == NULL)
-		abort(); /* out of memory, as mem_new() does */
-	return k;
+	return keep_member(m, k);
+}
+
+struct member *
+member_left_out(struct image *m, const char *name, const char *diff_id)
+{
+	enum member_kind kind = kind_of(name, TAR_FILE);
+	struct member *k;
+
+	if ((kind != MEMBER_LAYER && kind != MEMBER_BLOB) || m->member_count >= MEMBERS_MAX ||
+	    member_find(m, name) != NULL)
+		return NULL;
+	k = mem_new(sizeof *k);
+	(void)copy_name(k->name, name, TAR_FILE); /* a layer's name fits */
+	memcpy(k->diff_id, diff_id, sizeof k->diff_id);
+	k->kind = kind;
+	k->left_out = 1;
+	return keep_member(m, k);
 }
 
 static void
-keep(void *k)
+not_here(void *k)
 {
 	(void)k; /* m->members owns it */
 }
@@ -155,7 +178,7 @@ keep(void *k)
 void
 members_free(struct image *m)
 {
-	tdestroy(m->by_name, keep);
+	tdestroy(m->by_name, not_here);
 	for (size_t i = 0; i < m->member_count; i++) {
 		buf_done(&m->members[i]->held);
 		free(m->members[i]);

@@ -43,6 +43,7 @@ struct member {
 	uint64_t size; /* in the archive */
 	struct buf held;
 	int is_held, used; /* used: a layer that the manifest names */
+	int left_out;      /* the engine has it: no member, only its name */
 	char diff_id[REFERENCE_ID_MAX];
 	uint64_t plain_size; /* what diff_id is the digest of */
 };
@@ -55,9 +56,9 @@ struct image {
 	uint64_t taken; /* bytes of the archive so far */
 
 	size_t member_count;
-	struct member **members; /* in the order they came */
-	void *by_name;           /* tsearch(3) */
-	size_t held_bytes;
+	struct member **members;        /* in the order they came */
+	void *by_name;                  /* tsearch(3) */
+	size_t held_bytes, layer_count; /* layers: that were not held */
 
 	struct member *now; /* the member whose data comes */
 	int action;         /* what is done with it */
@@ -73,6 +74,9 @@ struct image {
 /* Adds what the entry names; refuses what no image tarball has, and what came before. NULL with e. */
 struct member *member_add(struct image *m, const struct tar_entry *t, struct err *e);
 struct member *member_find(const struct image *m, const char *name);
+/* The name of a layer that is left out, as if it had come; NULL when no layer can have that name, or it came.
+ */
+struct member *member_left_out(struct image *m, const char *name, const char *diff_id);
 void members_free(struct image *m);
 
 /* Bytes of metadata; 0, or -1 when they would pass the caps. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "archive/codec.h"
+#include "archive/frames.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fs.h"
@@ -36,6 +37,8 @@ struct export
 	struct buf in, tar, out; /* from the engine, checked, compressed */
 	int idle;                /* the last turn gave nothing: the filter needs input */
 	struct hash *tar_sha256, *sha256, *sha512;
+	struct frames *frames; /* zstd: what has been written so far; else NULL */
+	struct hash *frame;    /* since the last of them */
 	struct event_progress progress;
 };
 
@@ -110,6 +113,10 @@ start(struct export *x, struct err *e)
 	x->tar_sha256 = hash_new(HASH_SHA256);
 	x->sha256 = hash_new(HASH_SHA256);
 	x->sha512 = hash_new(HASH_SHA512);
+	if (codec_of_name(x->record.name) == CODEC_ZSTD) {
+		x->frames = mem_new(sizeof *x->frames);
+		x->frame = hash_new(HASH_SHA256);
+	}
 	return 0;
 }
 
@@ -120,6 +127,8 @@ write_out(struct export *x, struct err *e)
 
 	hash_add(x->sha256, buf_ptr(&x->out), len);
 	hash_add(x->sha512, buf_ptr(&x->out), len);
+	if (x->frame != NULL)
+		hash_add(x->frame, buf_ptr(&x->out), len);
 	x->record.size += len;
 	if (fs_write_all(x->fd, buf_ptr(&x->out), len, e) < 0)
 		return disk_error(e);
@@ -141,11 +150,51 @@ compress(struct export *x, int eof, struct err *e)
 	return 0;
 }
 
+/* All since the last frame is one: of a layer, or (NULL) the metadata. */
+static void
+end_frame(struct export *x, const char *diff_id)
+{
+	char hex[HASH_HEX_MAX];
+
+	hash_hex(x->frame, hex);
+	x->frame = diff_id != NULL ? hash_new(HASH_SHA256) : NULL;
+	frames_add(x->frames, x->record.size - x->frames->index_offset,
+	    x->facts.tar_bytes - x->frames->tar_size, hex, diff_id);
+}
+
+/* A frame for each layer: equal layers are equal bytes in every artifact, and are fetched one by one. */
+static int
+split(struct export *x, const char *diff_id, struct err *e)
+{
+	if (codec_writer_split(x->codec, &x->out, e) < 0 || write_out(x, e) < 0)
+		return -1;
+	if (x->frames != NULL)
+		end_frame(x, diff_id);
+	return 0;
+}
+
+/* Behind the last frame: where each of them lies. */
+static int
+write_index(struct export *x, struct err *e)
+{
+	struct frames *f = x->frames;
+
+	if (f == NULL)
+		return 0;
+	end_frame(x, NULL);
+	memcpy(f->image_id, x->facts.id, sizeof f->image_id);
+	f->layer_count = x->facts.layer_count;
+	for (size_t i = 0; i < f->layer_count; i++)
+		memcpy(f->layers[i], x->facts.layers[i].diff_id, sizeof f->layers[i]);
+	return frames_print(f, &x->out, e) < 0 ? -1 : write_out(x, e);
+}
+
 /* One turn of the chain: what the image filter gives is hashed and compressed. Its answer, or -1. */
 static int
 turn(struct export *x, int eof, struct err *e)
 {
 	int rc = x->image->run(x->image, &x->in, eof, &x->tar, TAR_HIGH, e);
+	const char *layer;
 
 	if (rc < 0)
 		return -1;
@@ -153,10 +202,10 @@ turn(struct export *x, int eof, struct err *e)
 	hash_add(x->tar_sha256, buf_ptr(&x->tar), buf_len(&x->tar));
 	if (compress(x, rc == FILTER_DONE, e) < 0)
 		return -1;
-	/* a frame for each layer: equal layers are equal bytes in every artifact */
-	if (image_at_layer_end(x->image) && codec_writer_split(x->codec, &x->out, e) < 0)
+	layer = image_at_layer_end(x->image);
+	if (layer != NULL && split(x, layer, e) < 0)
 		return -1;
-	return write_out(x, e) < 0 ? -1 : rc;
+	return rc == FILTER_DONE && write_index(x, e) < 0 ? -1 : rc;
 }
 
 static int
@@ -231,6 +280,8 @@ done(struct export *x)
 	hash_free(x->tar_sha256);
 	hash_free(x->sha256);
 	hash_free(x->sha512);
+	hash_free(x->frame);
+	free(x->frames);
 	engine_done(&x->engine);
 	buf_done(&x->in);
 	buf_done(&x->tar);

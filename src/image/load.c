@@ -23,6 +23,7 @@ enum { PIECE = 64 * 1024, HIGH = 128 * 1024, ANSWER_MAX = 256 * 1024 };
 struct load {
 	const char *path, *name, *sha256, *tag;
 	uint64_t size, read;
+	const char *have[IMAGE_LAYERS_MAX];
 	struct image_ask ask;
 	struct image_facts facts;
 
@@ -33,6 +34,25 @@ struct load {
 	struct engine engine;
 	struct event_progress progress;
 };
+
+static int
+read_have(struct load *x, const json_t *have)
+{
+	const json_t *id;
+	size_t i;
+
+	if (json_array_size(have) > IMAGE_LAYERS_MAX || (json_array_size(have) > 0 && x->ask.id == NULL))
+		return -1;
+	json_array_foreach(have, i, id)
+	{
+		x->have[i] = json_string_value(id);
+		if (x->have[i] == NULL || !reference_is_id(x->have[i]))
+			return -1;
+	}
+	x->ask.have = x->have;
+	x->ask.have_count = i;
+	return 0;
+}
 
 static int
 read_job(struct load *x, const json_t *j, struct err *e)
@@ -49,6 +69,9 @@ read_job(struct load *x, const json_t *j, struct err *e)
 	x->ask.max_bytes = (uint64_t)json_num(j, "maxBytes", 0);
 	if (x->path == NULL || x->name == NULL || x->sha256 == NULL || x->tag == NULL)
 		return err_refuse(e, 400, "image-job", "the job lacks one of source.path, name, sha256, tag");
+	if (read_have(x, json_object_get(j, "have")) < 0)
+		return err_refuse(e, 400, "image-job",
+		    "'have' must be at most %d diff ids, beside an imageId", IMAGE_LAYERS_MAX);
 	return 0;
 }
 
@@ -234,6 +257,10 @@ read_answer(struct load *x, struct err *e)
 			}
 	if (rc == 0)
 		rc = judge_all(&answer, e);
+	if (rc < 0 && x->facts.left_out > 0) { /* most likely it lacks them; whole, the image may load */
+		e->rule = "image-parts";
+		err_wrap(e, "without %zu of %zu layers", x->facts.left_out, x->facts.layer_count);
+	}
 	buf_done(&answer);
 	return rc;
 }
@@ -241,9 +268,9 @@ read_answer(struct load *x, struct err *e)
 static void
 say_done(const struct load *x)
 {
-	event_done(json_pack("{s:s, s:s, s:I, s:I, s:s, s:s}", "imageId", x->facts.id, "tag", x->tag,
-	    "layers", (json_int_t)x->facts.layer_count, "tarSize", (json_int_t)x->facts.tar_bytes,
-	    "architecture", x->facts.architecture, "os", x->facts.os));
+	event_done(json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "imageId", x->facts.id, "tag", x->tag,
+	    "layers", (json_int_t)x->facts.layer_count, "leftOut", (json_int_t)x->facts.left_out, "tarSize",
+	    (json_int_t)x->facts.tar_bytes, "architecture", x->facts.architecture, "os", x->facts.os));
 }
 
 static void

@@ -63,20 +63,21 @@ def call(path, method, target, body=None, headers=None, timeout=60):
 
 
 class Engine:
-    """A running engine. version is the Debian release that its packages come from."""
+    """A running engine. version is the Debian release that its packages come from; config is its daemon.json."""
 
-    def __init__(self, directory=None, version="bookworm"):
+    def __init__(self, directory=None, version="bookworm", config=None):
         self.own = directory is None
         self.dir = directory or tempfile.mkdtemp(prefix="dind-engine.")
         self.socket = os.path.join(self.dir, "docker.sock")
         self.log = os.path.join(self.dir, "log")
         self.path = release_path(version)
+        self.config = config or {}
         self.process = None
 
     def start(self, seconds=60):
         os.makedirs(self.dir, exist_ok=True)
         with open(os.path.join(self.dir, "daemon.json"), "w") as f:
-            f.write("{}")  # /dev/null is no JSON for newer engines
+            json.dump(self.config, f)  # empty as it may be: /dev/null is no JSON for newer engines
         script = (
             'ip link set lo up; cd "$0"; exec dockerd --config-file "$0/daemon.json" --data-root "$0/root"'
             ' --exec-root "$0/exec" --pidfile "$0/pid" -H "unix://$0/docker.sock" --exec-opt native.cgroupdriver=cgroupfs'

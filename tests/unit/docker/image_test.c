@@ -154,7 +154,7 @@ filter(const struct image_ask *ask, const struct buf *bytes, size_t step, size_t
 		do {
 			rc = x->run(x, &in, given == len, &part, high, e);
 			n = buf_move(&part, out, buf_len(&part));
-			*splits += (size_t)image_at_layer_end(x);
+			*splits += image_at_layer_end(x) != NULL;
 		} while (rc == FILTER_MORE && (n > 0 || image_at_layer_end(x)));
 	}
 	filter_free(x);
@@ -589,6 +589,91 @@ test_layer_count(int count)
 	buf_done(&manifest);
 }
 
+/* Layers that the engine is said to have; have is in order, 1 and 2 the layers of the image, 3 another. */
+static const struct {
+	struct row row;
+	const char *have;
+	int any_id;
+	size_t left_out;
+} partial[] = {
+	{ { .name = "nothing is left out" }, "12", 0, 0 },
+	{ { .name = "the base is left out", .drop = "@V/layer.tar" }, "1", 0, 1 },
+	{ { .name = "a longer chain", .drop = "@V/layer.tar" }, "123", 0, 1 },
+	{ { .name = "a chain that goes another way then", .drop = "@V/layer.tar" }, "13", 0, 1 },
+	{ { .name = "it has nothing", .rule = "image-layer", .drop = "@V/layer.tar" }, "", 0, 0 },
+	{ { .name = "it has another base", .rule = "image-layer", .drop = "@V/layer.tar" }, "31", 0, 0 },
+	{ { .name = "it has only the top", .rule = "image-layer", .drop = "@W/layer.tar" }, "2", 0, 0 },
+	{ { .name = "the top is left out too", .rule = "image-layer", .drop = "@W/layer.tar" }, "1", 0, 0 },
+	{ { .name = "no id vouches for it", .rule = "image-layer", .drop = "@V/layer.tar" }, "1", 1, 0 },
+	{ { .name = "a name that no layer has",
+	      .rule = "image-layer",
+	      .manifest = "[{\"Config\":\"@C.json\",\"Layers\":[\"../../etc/passwd\",\"@W/layer.tar\"]}]",
+	      .drop = "@V/layer.tar" },
+	    "1", 0, 0 },
+	{ { .name = "the name of a config",
+	      .rule = "image-layer",
+	      .manifest = "[{\"Config\":\"@C.json\",\"Layers\":[\"@V.json\",\"@W/layer.tar\"]}]",
+	      .drop = "@V/layer.tar" },
+	    "1", 0, 0 },
+	{ { .name = "a link to it",
+	      .rule = "image-layer",
+	      .drop = "@V/layer.tar",
+	      .add = { { "@V/layer.tar", "../@1.tar", '2' } } },
+	    "1", 0, 0 },
+	{ { .name = "a layer that comes again above",
+	      .rule = "image-layer",
+	      .config = "{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:@1\",\"sha256:@2\",\"sha256:"
+	                "@1\"]}}",
+	      .manifest = "[{\"Config\":\"@C.json\",\"Layers\":[\"@V/layer.tar\",\"@W/layer.tar\",\"@V/"
+	                  "layer.tar\"]}]",
+	      .drop = "@V/layer.tar" },
+	    "12", 0, 0 },
+	{ { .name = "a layer that comes again below",
+	      .config = "{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:@1\",\"sha256:@1\",\"sha256:"
+	                "@2\"]}}",
+	      .manifest = "[{\"Config\":\"@C.json\",\"Layers\":[\"@V/layer.tar\",\"@V/layer.tar\",\"@W/"
+	                  "layer.tar\"]}]",
+	      .drop = "@V/layer.tar" },
+	    "11", 0, 2 },
+};
+
+static void
+test_partial(size_t n, size_t step)
+{
+	struct buf archive = { 0 }, out = { 0 }, names = { 0 }, text = { 0 }, id = { 0 };
+	struct image_ask ask = { .mode = IMAGE_LOAD, .tag_count = 1, .tags = one_tag };
+	static struct image_facts f;
+	static char ids[4][REFERENCE_ID_MAX];
+	const char *have[4];
+	struct err e = { 0 };
+	size_t splits;
+
+	make(&partial[n].row, &archive);
+	expand("sha256:@C", &id);
+	ask.id = partial[n].any_id ? NULL : buf_text(&id);
+	snprintf(ids[1], sizeof ids[1], "sha256:%.64s", digest1);
+	snprintf(ids[2], sizeof ids[2], "sha256:%.64s", digest2);
+	snprintf(ids[3], sizeof ids[3], "sha256:%s", V);
+	for (; partial[n].have[ask.have_count] != '\0'; ask.have_count++)
+		have[ask.have_count] = ids[partial[n].have[ask.have_count] - '0'];
+	ask.have = have;
+	is_int(filter(&ask, &archive, step, 1 << 20, &f, &out, &splits, &e),
+	    partial[n].row.rule ? -1 : FILTER_DONE, partial[n].row.name);
+	is_str(e.rule, partial[n].row.rule, "rule");
+	if (partial[n].row.rule == NULL) {
+		is_int(f.left_out, partial[n].left_out, "so many are left out");
+		is_str(f.layers[0].diff_id, ids[1], "and are named all the same");
+		list(&out, "manifest.json", &names, &text);
+		ok(strstr(buf_text(&text), "[\"" V "/layer.tar\"") != NULL, "in the manifest too");
+		ok((strstr(buf_text(&names), V "/layer.tar") == NULL) == (f.left_out > 0), "but not there");
+	}
+	buf_done(&archive);
+	buf_done(&out);
+	buf_done(&names);
+	buf_done(&text);
+	buf_done(&id);
+}
+
 static const struct {
 	const char *file, *in, *out; /* out NULL: the file is left out */
 } saves[] = {
@@ -686,6 +771,10 @@ main(void)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		test_row(&rows[i], IMAGE_EXPORT);
 		test_row(&rows[i], IMAGE_LOAD);
+	}
+	for (size_t i = 0; i < sizeof partial / sizeof *partial; i++) {
+		test_partial(i, 1 << 20);
+		test_partial(i, 1);
 	}
 	test_cuts();
 	test_sizes();

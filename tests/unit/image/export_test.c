@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "archive/codec.h"
+#include "archive/frames.h"
 #include "http/body.h"
 #include "stage.h"
 #include "task/spool.h"
@@ -160,6 +161,44 @@ check_data(const char *root, const char *id, const struct spool_record *r)
 	buf_done(&tar);
 }
 
+/* The zstd form has an index: a layer and the metadata, and leaving the layer out leaves a tarball. */
+static void
+check_frames(const char *root, const char *id, const struct spool_record *r)
+{
+	static struct frames f;
+	static struct frames_plan plan;
+	const char *const have[] = { r->layers[0].diff_id };
+	struct buf data = { 0 }, part = { 0 }, tar = { 0 };
+	char *path = spool_path(root, SPOOL_READY, id, "data");
+	struct err e = { 0 };
+	struct filter *check, *codec;
+
+	(void)fs_read(path, 1 << 24, &data, &e);
+	free(path);
+	if (codec_of_name(r->name) != CODEC_ZSTD) {
+		is_int(frames_read(&f, buf_ptr(&data), buf_len(&data), r->size, &e), 1, "no index");
+		buf_done(&data);
+		return;
+	}
+	is_int(frames_read(&f, buf_ptr(&data), buf_len(&data), r->size, &e), 0, "an index");
+	is_str(f.image_id, r->image_id, "of that image");
+	ok(f.layer_count == 1 && f.count == 2 && f.tar_size == r->tar_size, "with all in it");
+	frames_plan(&f, have, 1, &plan);
+	check = frames_check_new(&f, &plan);
+	codec = codec_reader_new(CODEC_ZSTD, 0, NULL);
+	buf_drop(&data, (size_t)f.rows[1].offset);
+	data.tail = data.head + (size_t)f.rows[1].size;
+	is_int(check->run(check, &data, 1, &part, 1 << 24, &e), FILTER_DONE, "its sums are right");
+	is_int(codec->run(codec, &part, 1, &tar, 1 << 24, &e), FILTER_DONE, "a part is zstd");
+	is_int(buf_len(&tar), f.rows[1].tar_size, "of the rest of the tarball");
+	ok(buf_len(&tar) > 512 && memcmp(buf_ptr(&tar) + 257, "ustar", 5) == 0, "from a header on");
+	filter_free(check);
+	filter_free(codec);
+	buf_done(&data);
+	buf_done(&part);
+	buf_done(&tar);
+}
+
 static void
 check_spool(const struct row *r, const json_t *last, const char *image_id)
 {
@@ -175,6 +214,7 @@ check_spool(const struct row *r, const json_t *last, const char *image_id)
 	is_int(record.run_id, 2, "run");
 	is_int(record.layer_count, 1, "layers");
 	check_data(root, id, &record);
+	check_frames(root, id, &record);
 	spool_record_done(&record);
 	is_int(spool_remove(root, id, &e), 0, "removed");
 	free(root);

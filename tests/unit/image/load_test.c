@@ -6,6 +6,7 @@
 
 #define TAG "dind.invalid/images/x:latest"
 #define LOADED "{\"stream\":\"Loaded image: " TAG "\\n\"}\r\n"
+#define BASE "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define CLOSE "HTTP/1.1 200 OK\r\nContent-Length: "
 
 enum when { AFTER, AT_ONCE, NEVER };
@@ -17,7 +18,9 @@ static const struct row {
 	enum damage damage;
 	const char *name; /* of the artifact, NULL: .tar.zst */
 	const char *extra;
-	int status; /* 0: done */
+	const char *have; /* member of the job, JSON; without it NULL */
+	int any_id;       /* no imageId */
+	int status;       /* 0: done */
 	const char *rule, *message;
 	int whole; /* the engine got the end of the body */
 } rows[] = {
@@ -100,6 +103,20 @@ static const struct row {
 	{ .title = "no file", .damage = NO_FILE, .status = 500 },
 	{ .title = "another image", .damage = OTHER_ID, .status = 400, .rule = "image-id" },
 	{ .title = "too large", .damage = TOO_LARGE, .status = 413, .rule = "limit-image-bytes" },
+	{ .title = "layers are there", .have = "[\"" BASE "\"]", .body = LOADED, .whole = 1 },
+	{ .title = "no layers are there", .have = "[]", .any_id = 1, .body = LOADED, .whole = 1 },
+	{ .title = "layers are there of any image",
+	    .have = "[\"" BASE "\"]",
+	    .any_id = 1,
+	    .when = NEVER,
+	    .status = 400,
+	    .rule = "image-job" },
+	{ .title = "something is there",
+	    .have = "[\"x\"]",
+	    .when = NEVER,
+	    .status = 400,
+	    .rule = "image-job" },
+	{ .title = "a number is there", .have = "[7]", .when = NEVER, .status = 400, .rule = "image-job" },
 	{ .title = "a strange member", .extra = "../x", .status = 400, .rule = "image-member" },
 };
 
@@ -145,6 +162,10 @@ job_of(const struct row *r, const char *id, const char *sha, size_t size)
 	    "public/i", "sha256", sha, "size", (json_int_t)size, "imageId", id, "tag", TAG, "maxBytes",
 	    r->damage == TOO_LARGE ? 100000 : 0);
 
+	if (r->have != NULL)
+		json_object_set_new(job, "have", json_loads(r->have, 0, NULL));
+	if (r->any_id)
+		json_object_del(job, "imageId");
 	free(path);
 	return job;
 }
