@@ -24,6 +24,7 @@ struct decoding {
 		ZSTD_DCtx *zstd;
 		LZ4F_dctx *lz4;
 	} u;
+	int inside; /* zstd: a frame has begun */
 };
 
 /* What fails here is memory: as everywhere, that ends the process. */
@@ -189,10 +190,12 @@ zstd_open(void)
 	return d;
 }
 
+/* A frame's first byte goes alone: when libzstd (1.5.4) sees a frame whole it takes a short cut, which is stricter
+ * about the declared size than its stream is; what is accepted must not depend on how the bytes arrive. */
 static int
 zstd_step(struct decoding *d, struct codec_step *s, struct err *e)
 {
-	ZSTD_inBuffer in = { s->in, s->in_len, 0 };
+	ZSTD_inBuffer in = { s->in, d->inside || s->in_len == 0 ? s->in_len : 1, 0 };
 	ZSTD_outBuffer out = { s->out, s->out_len, 0 };
 	size_t rc = ZSTD_decompressStream(d->u.zstd, &out, &in);
 
@@ -200,6 +203,7 @@ zstd_step(struct decoding *d, struct codec_step *s, struct err *e)
 	s->out_len -= out.pos;
 	if (ZSTD_isError(rc))
 		return damaged("zstd", ZSTD_getErrorName(rc), e);
+	d->inside = rc != 0;
 	return rc == 0;
 }
 
