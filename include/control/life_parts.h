@@ -105,6 +105,13 @@ void end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg);
 void end_quiet(void *life, struct task *task); /* its builds are over in the engine, too */
 void end_stop(struct life *l);                 /* at shutdown */
 
+/* life_left.c */
+/*
+ * What the engine has under the task's namespace, what of that it owns, and what its builds left; and what it
+ * holds by a name that another task gave it. Number of both; owned_done() on left and held.
+ */
+size_t ending_left(const struct ending *n, const json_t *list, struct owned *left, struct owned *held);
+
 /* life_usage.c */
 void usage_tick(struct life *l);
 

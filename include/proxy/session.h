@@ -47,12 +47,15 @@ enum step {
 
 /* What only a build needs. */
 struct building {
+	struct task *task;
 	struct dockerfile_facts facts;
 	struct base_ask bases;
 	size_t pair_count;
 	struct reference_pair pairs[DOCKERFILE_BASES_MAX];
 	size_t next_base; /* to be looked up */
 	int pulled;       /* it has been pulled: once is enough */
+	size_t foreign_count;
+	char foreign[DOCKERFILE_BASES_MAX][REFERENCE_ID_MAX]; /* ids of base images, which no step makes */
 	int resolved;
 	struct fetch *fetch;
 	struct filter *context, *output; /* borrowed from the pumps */

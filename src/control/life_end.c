@@ -22,7 +22,6 @@ enum {
 	LIST_SECONDS = 60,
 	REMOVE_SECONDS = 120,
 	AGAIN_SECONDS = 5, /* between tries while the engine does not answer */
-	CLOCK_SLACK = 60,  /* s between the engine's clock and ours */
 };
 
 static void ask_list(struct ending *n);
@@ -183,87 +182,6 @@ next_call(struct ending *n)
 	}
 }
 
-/*
- * Did a build of the task make it? It printed it; or it built it on what is the task's alone, and we died
- * before it could print it.
- */
-static int
-is_made_here(const struct ending *n, const json_t *image, const char *id)
-{
-	const struct owned *o = &n->task->owned;
-	const char *parent = json_str(image, "ParentId", "");
-	int alone = n->task->policy.cache != CACHE_SHARED && !o->sharing(o->arg);
-
-	if (owned_has_step(o, id))
-		return 1;
-	return alone && reference_is_id(parent) &&
-	       (owned_image(o, parent) != NULL || owned_has_step(o, parent));
-}
-
-/*
- * An image without a name that the task may have left: its builds made it, it is not older than the task,
- * and no other task lays claim to it.
- */
-static int
-is_leftover(const struct ending *n, const json_t *image, const char *id)
-{
-	const struct owned *o = &n->task->owned;
-
-	return reference_is_id(id) && is_made_here(n, image, id) &&
-	       json_num(image, "Created", 0) >= n->task->since - CLOCK_SLACK && !o->elsewhere(o->arg, id);
-}
-
-/*
- * What the engine has under the task's namespace, what of that it owns, and what its builds left; and what it
- * holds by a name that another task gave it.
- */
-static size_t
-still_there(struct ending *n, const json_t *list, struct owned *left, struct owned *held)
-{
-	const json_t *image, *tag;
-	size_t i, k, found = 0;
-
-	json_array_foreach(list, i, image)
-	{
-		const char *id = json_str(image, "Id", "");
-		int own = reference_is_id(id) && owned_image(&n->task->owned, id) != NULL, named = 0;
-
-		json_array_foreach(json_object_get(image, "RepoTags"), k, tag)
-		{
-			struct reference r;
-			char name[REFERENCE_MAX];
-
-			named |= json_is_string(tag) && strcmp(json_string_value(tag), "<none>:<none>") != 0;
-			if (json_is_string(tag) && removal_is_held(n->id, json_string_value(tag))) {
-				found += (size_t)owned_learn(held, id);
-				own = 0;
-			}
-			if (!json_is_string(tag) || reference_unmap(&r, json_string_value(tag), n->id) < 0)
-				continue;
-			reference_canonical(&r, name);
-			owned_name(left, name, id);
-			found++;
-			own = 0;
-		}
-		if (own || (!named && is_leftover(n, image, id)))
-			found += (size_t)owned_learn(left, id);
-	}
-	return found;
-}
-
-/* Images of the task, with its view of what others have. */
-static void
-begin_list(const struct ending *n, struct owned *list)
-{
-	const struct owned *o = &n->task->owned;
-
-	owned_init(list, n->id);
-	list->elsewhere = o->elsewhere;
-	list->nameless = o->nameless;
-	list->sharing = o->sharing;
-	list->arg = o->arg;
-}
-
 static void
 plan_round(struct ending *n, const struct owned *left, const struct owned *held)
 {
@@ -289,9 +207,7 @@ on_list(void *arg, unsigned status, json_t *answer, const struct err *e)
 		try_later(n, status ? "no list of images" : e->text);
 		return;
 	}
-	begin_list(n, &left);
-	begin_list(n, &held);
-	found = still_there(n, answer, &left, &held);
+	found = ending_left(n, answer, &left, &held);
 	/* round after round while it gets less: a name here, an image there; the engine lists the newest
 	 * first, which go before their parents */
 	if (found > 0 && (n->rounds++ == 0 || found < n->found))

@@ -1,6 +1,7 @@
 /* What a build leaves: images, names and steps, recorded as the engine tells of them. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -12,19 +13,32 @@
 static void
 on_image(void *arg, const char *id)
 {
-	struct task *task = arg;
+	struct task *task = ((const struct building *)arg)->task;
 	struct err e = { 0 };
 
 	if (task_learn(task, id, &e) < 0)
 		log_error("session", "task %s: image %s not recorded: %s", task->id, id, e.text);
 }
 
+/* The first step prints the base image, which the task has not made: nothing of it is to be cleaned. */
+static int
+is_foreign(const struct building *b, const char *step)
+{
+	for (size_t i = 0; i < b->foreign_count; i++)
+		if (strncmp(b->foreign[i] + strlen("sha256:"), step, OWNED_STEP_LEN) == 0)
+			return 1;
+	return 0;
+}
+
 static void
 on_step_image(void *arg, const char *step)
 {
-	struct task *task = arg;
+	const struct building *b = arg;
+	struct task *task = b->task;
 	struct err e = { 0 };
 
+	if (is_foreign(b, step))
+		return;
 	if (task_step(task, step, &e) < 0)
 		log_warn("session", "task %s: %s", task->id, e.text);
 }
@@ -38,7 +52,7 @@ building_output(struct building *b, struct task *task, int quiet)
 		.quiet = quiet,
 		.on_image = on_image,
 		.on_step = on_step_image,
-		.arg = task };
+		.arg = b };
 
 	return b->output = output_filter_new(&ask);
 }

@@ -52,6 +52,7 @@ context_start(struct session *s)
 	struct context_ask ask;
 
 	x->build = mem_new(sizeof *x->build);
+	x->build->task = s->task;
 	s->task->now.builds++;
 	s->proxy->use.builds++;
 	s->proxy->builds++;
@@ -89,6 +90,15 @@ judge_triggers(struct session *s, const char *typed, json_t *answer, struct err 
 			return err_wrap(e, "ONBUILD of base image '%s'", typed);
 	}
 	return 0;
+}
+
+static void
+note_foreign(struct building *b, const json_t *answer)
+{
+	const char *id = json_str(answer, "Id", "");
+
+	if (reference_is_id(id) && b->foreign_count < DOCKERFILE_BASES_MAX)
+		memcpy(b->foreign[b->foreign_count++], id, strlen(id) + 1);
 }
 
 static void ask_base(struct session *s);
@@ -170,6 +180,8 @@ on_base(void *arg, unsigned status, json_t *answer, const struct err *e)
 	else
 		rc = err_refuse(&why, 502, "engine", "the engine answered %u when asked for base image '%s'",
 		    status, base->name.typed);
+	if (status == 200 && !base->own)
+		note_foreign(b, answer);
 	base_known(s, rc < 0 ? &why : NULL);
 }
 
