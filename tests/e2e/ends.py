@@ -3,7 +3,7 @@
 Each task has one build in some phase when it is ended. Everything is compared with how it was before the first task:
 images, containers, sockets, files, descriptors. Then the same while the engine dies and comes back.
 
-DIND_SEED repeats a run, DIND_TASKS makes it longer.
+The same run each time; DIND_SEED is another one, DIND_TASKS a longer one.
 """
 import sys
 
