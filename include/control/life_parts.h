@@ -89,8 +89,9 @@ void life_fit_api(const struct life *l, struct task *task);
 void life_record(struct life *l, const struct task *task, const char *event, const char *what, json_t *more);
 
 /* life_task.c */
-int task_serve(struct life *l, struct task *task, struct err *e); /* makes the socket, tells the gate */
-void task_unserve(struct life *l, struct task *task);             /* for good: nothing of its socket stays */
+int task_announce(struct life *l, struct task *task, struct err *e); /* tells the gate */
+int task_serve(struct life *l, struct task *task, struct err *e);    /* announces it, makes the socket */
+void task_unserve(struct life *l, struct task *task); /* for good: nothing of its socket stays */
 void task_leave(
     struct life *l, struct task *task); /* the service stops: a socket that systemd keeps is the next one's */
 

@@ -96,7 +96,8 @@ int spool_discard(const char *root, const char *id, struct err *e); /* from inco
 
 enum spool_state spool_find(const char *root, const char *id);
 
-/* -1 with ENOENT when it is not in `from` (any more), EEXIST when `to` has one already. */
+/* -1 with ENOENT when it is not in `from` (any more), EEXIST when `to` has one already; it lies where it lay.
+ */
 int spool_move(const char *root, const char *id, enum spool_state from, enum spool_state to, struct err *e);
 
 /* Calls visit() for each artifact in a state, in no order; it may move or remove that one. A visit that does

@@ -234,6 +234,29 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 }
 
 static int
+on_done(void *arg, const char *id)
+{
+	upload_tidy(arg, SPOOL_DONE, id);
+	return 0;
+}
+
+static int
+on_failed(void *arg, const char *id)
+{
+	upload_tidy(arg, SPOOL_FAILED, id);
+	return 0;
+}
+
+/* An uploader that died behind the move to done/ or failed/ left what it would have removed next. */
+static int
+tidy_all(struct uploader *u, struct err *e)
+{
+	int rc = spool_list(u->root, SPOOL_DONE, on_done, u, e);
+
+	return rc == 0 ? spool_list(u->root, SPOOL_FAILED, on_failed, u, e) : rc;
+}
+
+static int
 open_watch(struct uploader *u, struct err *e)
 {
 	char *ready = mem_printf("%s/%s", u->root, spool_state_name(SPOOL_READY));
@@ -290,7 +313,8 @@ uploader_new(struct event_base *base, const struct settings *s, struct store *st
 		.once = once,
 		.lock = -1,
 		.notify = -1 };
-	if (spool_make_dirs(u->root, e) < 0 || open_lock(u, e) < 0 || open_watch(u, e) < 0) {
+	if (spool_make_dirs(u->root, e) < 0 || open_lock(u, e) < 0 || tidy_all(u, e) < 0 ||
+	    open_watch(u, e) < 0) {
 		uploader_free(u);
 		return NULL;
 	}

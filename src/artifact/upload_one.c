@@ -112,13 +112,21 @@ make_result(const struct upload *x, enum spool_state end, const json_t *where, c
 	return v;
 }
 
-static void
-unlink_in(const struct upload *x, enum spool_state state, const char *file)
+void
+upload_tidy(const struct uploader *u, enum spool_state state, const char *id)
 {
-	char *path = spool_path(x->home->root, state, x->id, file);
+	static const char *const files[] = {
+		"progress.json",
+		"upload.json", /* of a Taskcluster put that was given up: it has credentials */
+		"data",        /* the store has it */
+	};
 
-	(void)unlink(path);
-	free(path);
+	for (size_t i = 0; i < sizeof files / sizeof files[0] - (state != SPOOL_DONE); i++) {
+		char *path = spool_path(u->root, state, id, files[i]);
+
+		(void)unlink(path);
+		free(path);
+	}
 }
 
 static void
@@ -152,10 +160,7 @@ settled(struct upload *x, enum spool_state end, const char *text)
 {
 	struct uploader *u = x->home;
 
-	unlink_in(x, end, "progress.json");
-	unlink_in(x, end, "upload.json"); /* of a Taskcluster put that was given up: it has credentials */
-	if (end == SPOOL_DONE)
-		unlink_in(x, end, "data"); /* the store has it */
+	upload_tidy(u, end, x->id);
 	say(x, end, text);
 	u->done += end == SPOOL_DONE;
 	u->failed += end == SPOOL_FAILED;

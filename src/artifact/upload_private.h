@@ -48,6 +48,8 @@ struct upload *upload_new(struct uploader *u, const char *id);
 void upload_free(struct upload *x); /* cancels what runs */
 void upload_start(struct upload *x);
 void upload_show(struct upload *x); /* progress.json, when there is progress */
+/* Removes what nobody needs of an artifact that has ended. */
+void upload_tidy(const struct uploader *u, enum spool_state state, const char *id);
 
 /* Of the queue: the upload is over (freed by this), or the number that run has changed. */
 void uploader_drop(struct uploader *u, struct upload *x);

@@ -145,13 +145,11 @@ resume(struct life *l, struct err *e)
 
 	for (t = tasks_first(l->tasks); t != NULL; t = next) {
 		next = t->next;
-		if (t->state == TASK_ENDED) {
-			end_start(l, t->id, NULL, NULL);
-			continue;
-		}
-		if (task_serve(l, t, e) < 0)
+		if ((t->state == TASK_ENDED ? task_announce : task_serve)(l, t, e) < 0)
 			return err_wrap(e, "task %s", t->id);
-		if (t->state == TASK_FINISHING)
+		if (t->state == TASK_ENDED) /* its cleaning goes on */
+			end_start(l, t->id, NULL, NULL);
+		else if (t->state == TASK_FINISHING)
 			exports_start(l, t);
 	}
 	return 0;

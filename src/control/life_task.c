@@ -59,17 +59,25 @@ make_socket(struct life *l, struct accepting *a, struct err *e)
 }
 
 int
+task_announce(struct life *l, struct task *task, struct err *e)
+{
+	json_t *none = json_object();
+	int rc = gate_policy(l->gate, task->id, task->policy_given ? task->policy_given : none, e);
+
+	json_decref(none);
+	life_fit_api(l, task);
+	return rc;
+}
+
+int
 task_serve(struct life *l, struct task *task, struct err *e)
 {
 	struct accepting *a = mem_new(sizeof *a);
-	json_t *none = json_object();
 
 	a->life = l;
 	a->task = task;
-	life_fit_api(l, task);
-	if (gate_policy(l->gate, task->id, task->policy_given ? task->policy_given : none, e) == 0)
+	if (task_announce(l, task, e) == 0)
 		a->listener = make_socket(l, a, e);
-	json_decref(none);
 	if (a->listener == NULL) {
 		free(a);
 		return -1;

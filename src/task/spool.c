@@ -281,9 +281,24 @@ sync_states(const char *root, enum spool_state from, enum spool_state to, struct
 	return rc;
 }
 
+/*
+ * A move that may not be on the disk is taken back: who asked for it is told that it failed. When somebody
+ * has moved the artifact on meanwhile, the directories were synced by that.
+ */
+static int
+take_back(const char *there, const char *back, const struct err *why, struct err *e)
+{
+	if (rename(there, back) < 0 && errno == ENOENT)
+		return 0;
+	*e = *why;
+	return -1;
+}
+
 int
 spool_move(const char *root, const char *id, enum spool_state from, enum spool_state to, struct err *e)
 {
+	struct err why = { 0 };
+
 	char *a = path_of(root, from, id, NULL, e), *b = path_of(root, to, id, NULL, e);
 	int rc = -1;
 
@@ -292,8 +307,8 @@ spool_move(const char *root, const char *id, enum spool_state from, enum spool_s
 	if (rename(a, b) < 0) /* onto a directory with files it fails */
 		err_set(e, errno == ENOTEMPTY ? EEXIST : errno, "cannot move '%s' to %s: %m", a,
 		    spool_state_name(to));
-	else
-		rc = sync_states(root, from, to, e);
+	else if ((rc = sync_states(root, from, to, &why)) < 0)
+		rc = take_back(b, a, &why, e);
 out:
 	free(a);
 	free(b);

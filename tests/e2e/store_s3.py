@@ -7,7 +7,6 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
 
-import base64
 import glob
 import hashlib
 import itertools
@@ -27,6 +26,7 @@ from email.utils import formatdate
 from fault import FaultProxy
 from proxy import BUILD, SANITIZED, SLOW
 from rgw import Radosgw
+from spooled import make_dirs, record_of, seal
 from tap import Skip, cleanup, contains, equal, lacks, main, ok, test, until
 
 NAME = "public/image.tar.zst"
@@ -53,8 +53,7 @@ class Host:
         if bucket:
             here["s3"].bucket(self.bucket)
         self.proxy = FaultProxy(here["s3"].endpoint) if proxied else None
-        for state in ("incoming", "ready", "uploading", "done", "failed"):
-            os.makedirs(os.path.join(self.spool, state), 0o700)
+        make_dirs(self.spool)
         os.mkdir(self.dir + "/keys", 0o700)
         self.keys()
         s3 = {
@@ -85,34 +84,8 @@ class Host:
 
     def seal(self, data=BIG, task="Task_%d", run=0, name=NAME, expires=None, lie=None):
         task = task % next(numbers) if "%d" in task else task
-        session = base64.b32encode(hashlib.sha256(("%s/%d" % (task, run)).encode()).digest()).decode()[:20].lower()
-        spooled = "%s-%s" % (session, hashlib.sha256(name.encode()).hexdigest()[:16])
-        sha256 = hashlib.sha256(data).hexdigest()
-        record = {
-            "taskId": task,
-            "runId": run,
-            "session": session,
-            "name": name,
-            "contentType": "application/zstd",
-            "sha256": sha256,
-            "sha512": hashlib.sha512(data).hexdigest(),
-            "tarSha256": sha256,
-            "imageId": "sha256:" + sha256,
-            "image": "app:1",
-            "created": "2026-11-24T16:07:11.000Z",
-            "size": len(data),
-            "tarSize": 10240,
-            "layers": [],
-        }
-        if expires:
-            record["expires"] = expires
-        place = os.path.join(self.spool, "incoming", spooled)
-        os.mkdir(place, 0o700)
-        with open(place + "/data", "wb") as f:
-            f.write(lie or data)
-        with open(place + "/record.json", "w") as f:
-            json.dump(record, f)
-        os.rename(place, os.path.join(self.spool, "ready", spooled))
+        record = record_of(task, name, data, run, expires=expires)
+        spooled = seal(self.spool, record, lie or data)
         return Artifact(self, spooled, "dind/%s/%d/%s" % (task, run, name), data, record)
 
     # --- the uploader

@@ -8,7 +8,6 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
 
-import base64
 import glob
 import hashlib
 import json
@@ -21,6 +20,7 @@ import time
 import taskcluster
 from engine import Engine
 from proxy import BUILD, SLOW, Proxy
+from spooled import make_dirs, record_of, seal, session
 from tap import Skip, cleanup, contains, equal, lacks, main, ok, test, until
 from taskcluster import Deployment, Fault, Real, npm_modules, stamp
 
@@ -60,8 +60,9 @@ class Host:
         self.dir = tempfile.mkdtemp(prefix="dind-tc.")
         self.spool, self.log = self.dir + "/spool", self.dir + "/uploader.log"
         self.process = None
-        for name in ("state/tasks", "spool/incoming", "spool/ready", "spool/uploading", "spool/done", "spool/failed", "store"):
+        for name in ("state/tasks", "store"):
             os.makedirs(os.path.join(self.dir, name), 0o700)
+        make_dirs(self.spool)
         config = {
             "stateDir": self.dir + "/state",
             "spool": {"dir": self.spool},
@@ -78,12 +79,8 @@ class Host:
 
     # --- as dind-proxyd does
 
-    @staticmethod
-    def session(task_id, run_id=0):
-        return base64.b32encode(hashlib.sha256(("%s/%d" % (task_id, run_id)).encode()).digest()).decode()[:20].lower()
-
     def task_dir(self, task_id):
-        return os.path.join(self.dir, "state", "tasks", self.session(task_id))
+        return os.path.join(self.dir, "state", "tasks", session(task_id))
 
     def credentials(self, task_id, credentials):
         os.makedirs(self.task_dir(task_id), 0o700, exist_ok=True)
@@ -101,36 +98,12 @@ class Host:
 
     def seal(self, task_id, name=NAME, data=None, size=BIG, expires=3600, content_type="application/zstd", error=None):
         data = os.urandom(size) if data is None else data
-        session = self.session(task_id)
-        spooled = "%s-%s" % (session, hashlib.sha256(name.encode()).hexdigest()[:16])
-        sha256 = hashlib.sha256(data).hexdigest()
-        record = {
-            "taskId": task_id,
-            "runId": 0,
-            "session": session,
-            "name": name,
-            "contentType": content_type,
-            "sha256": sha256,
-            "sha512": hashlib.sha512(data).hexdigest(),
-            "tarSha256": sha256,
-            "imageId": "sha256:" + sha256,
-            "image": "app:1",
-            "created": stamp(time.time()),
-            "size": len(data),
-            "tarSize": 10240,
-            "layers": [],
-        }
+        more = {"created": stamp(time.time()), "contentType": content_type}
         if error:
-            record = {k: v for k, v in {**record, **error}.items() if k not in ("sha256", "sha512", "tarSha256", "imageId")}
+            more.update(error, sha256=None, sha512=None, tarSha256=None, imageId=None)
         if expires is not None:
-            record["expires"] = stamp(self.tc.now() + expires)
-        place = os.path.join(self.spool, "incoming", spooled)
-        os.mkdir(place, 0o700)
-        with open(place + "/data", "wb") as f:
-            f.write(data)
-        with open(place + "/record.json", "w") as f:
-            json.dump(record, f)
-        os.rename(place, os.path.join(self.spool, "ready", spooled))
+            more["expires"] = stamp(self.tc.now() + expires)
+        spooled = seal(self.spool, record_of(task_id, name, data, **more), data)
         return Artifact(self, spooled, name, data)
 
     # --- the uploader
