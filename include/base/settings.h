@@ -23,6 +23,9 @@ struct err;
 	    "Unix socket of the Docker engine; only the gate opens it")                                      \
 	X(PATH, engine_root, "engine.dataRoot", "/var/lib/docker", 0, 0, "", START,                          \
 	    "The engine's data root, for limits.diskFree; not watched where it cannot be seen")              \
+	X(SECONDS, answer_age, "engine.answerAge", "1s", 0, 60, "", RELOAD,                                  \
+	    "Time for which the engine's answer to ping and version is given again; 0: never, each request " \
+	    "asks the engine")                                                                               \
 	X(PATH, run_dir, "runDir", "/run/dind-proxy", 0, 0, "", START,                                       \
 	    "Directory of the control socket and of the task sockets")                                       \
 	X(PATH, state_dir, "stateDir", "/var/lib/dind-proxy", 0, 0, "", START,                               \

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "http/head.h"
 #include "http/target.h"
 #include "policy/decide.h"
@@ -16,6 +17,13 @@ struct session;
 struct settings;
 struct task;
 struct wake;
+
+/* The engine's last answer to a question that no task's state changes: kept.c. */
+struct kept {
+	int64_t at; /* ms, monotonic: when the engine was asked; 0 = none */
+	unsigned api;
+	struct buf body;
+};
 
 /*
  * The data road: one session for each client connection of a task's socket. What all sessions share is here.
@@ -31,6 +39,7 @@ struct proxy {
 	struct wake *wakes; /* builds that were given up and still end in the engine */
 	void (*on_quiet)(void *arg, struct task *task); /* the last of a task's wakes is over; may be NULL */
 	void *on_quiet_arg;
+	struct kept kept_ping, kept_version;
 	uint64_t last_conn;
 	struct host_use use; /* of all tasks, now; disk_free is looked at by the life of tasks */
 	/* since the start, for metrics */
@@ -54,6 +63,9 @@ unsigned proxy_waking(const struct proxy *p, const struct task *task);
 
 /* Waits for none of them any more. */
 void proxy_stop_waking(struct proxy *p);
+
+/* Gives back what all sessions shared. */
+void proxy_done(struct proxy *p);
 
 /* Sessions that have a request under way (of one task, or of all with NULL). */
 unsigned proxy_busy(const struct proxy *p, const struct task *task);

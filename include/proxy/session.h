@@ -89,6 +89,7 @@ struct exchange {
 	uint64_t saved; /* bytes of a save that the task's count has */
 	const char *close_why;
 	int silent; /* one of a flood: its end is not recorded */
+	int kept;   /* answered with the engine's last words: kept.c */
 };
 
 struct session {
@@ -127,8 +128,16 @@ enum step step_upload(struct session *s);
 void engine_call(struct session *s); /* asks the gate for the connection of call x->call */
 enum step step_answer(struct session *s);
 enum step step_collect(struct session *s);
+enum step answer_again(struct session *s); /* with what was kept */
 enum step step_relay(struct session *s);
 void build_stop(struct session *s, const struct err *e); /* from outside of a step */
+
+/* kept.c: answers that the engine gave a moment ago */
+int kept_fits(struct session *s);
+const struct buf *kept_body(struct session *s); /* only when it fits */
+void kept_take(struct session *s);              /* the engine's whole answer is in x->body */
+void kept_forget(struct proxy *p);              /* the engine does not answer */
+void kept_done(struct proxy *p);
 
 /* reply.c: what we say */
 enum step reply_refuse(struct session *s, const struct err *e);

@@ -190,6 +190,7 @@ life_free(struct life *l)
 		task_leave(l, t);
 	}
 	proxy_stop_waking(&l->proxy);
+	proxy_done(&l->proxy);
 	end_stop(l);
 	loadings_stop(l);
 	fetch_cancel(l->version);

@@ -44,10 +44,13 @@ on_connected(void *arg, int fd, const struct err *e)
 
 	s->x->ticket = 0;
 	if (fd < 0) {
+		kept_forget(s->proxy);
 		record_refusal(s, e);
 		(void)reply_refuse(s, e);
 	} else {
 		s->engine = stream_new(s->proxy->loop, fd, on_engine, s);
+		if (s->x->build != NULL)
+			stream_bulk(s->engine);
 	}
 	session_step(s);
 }
@@ -65,6 +68,7 @@ engine_failed(struct session *s, const char *what)
 {
 	struct err e = { 0 };
 
+	kept_forget(s->proxy);
 	err_refuse(&e, 502, "engine", "the Docker engine %s", what);
 	return reply_refuse(s, &e);
 }
@@ -119,6 +123,8 @@ start_relay(struct session *s)
 	http_print_response(&s->client->out, x->head.minor, 200, out, 0,
 	    x->d.kind == ANSWER_SAVE ? "application/x-tar" : "application/json", x->keep_alive, NULL);
 	x->head_sent = 1;
+	if (x->d.kind == ANSWER_SAVE)
+		stream_bulk(s->client);
 	return session_go(s, SESSION_RELAY);
 }
 
@@ -365,11 +371,24 @@ answer_small(struct session *s)
 
 	if (x->engine_status < 200 || x->engine_status >= 300)
 		return answer_failure(s);
+	kept_take(s);
 	if (x->d.kind == ANSWER_PING)
 		return answer_ping(s);
 	if (x->d.calls[x->call]->route == ROUTE_IMAGE_TAG)
 		return x->d.kind == ANSWER_TAG ? answer_tag(s) : next_call(s);
 	return answer_parsed(s);
+}
+
+enum step
+answer_again(struct session *s)
+{
+	struct exchange *x = s->x;
+	const struct buf *body = kept_body(s);
+
+	x->kept = 1;
+	x->engine_status = 200;
+	buf_add(&x->body, buf_ptr(body), buf_len(body));
+	return answer_small(s);
 }
 
 /* Keeps what came of the answer: small JSON whole, a list element by element. */

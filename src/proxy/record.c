@@ -206,6 +206,8 @@ record_end(struct session *s, const char *why)
 	json_object_set_new(r, "in", json_integer((json_int_t)(x->up.bytes + x->drained)));
 	json_object_set_new(r, "out", json_integer((json_int_t)(x->sent + x->down.written)));
 	json_object_set_new(r, "ms", json_integer((json_int_t)(now_ms() - x->started)));
+	if (x->kept)
+		json_object_set_new(r, "cached", json_true());
 	if (why != NULL || x->close_why != NULL)
 		json_object_set_new(r, "close", words(why != NULL ? why : x->close_why));
 	s->task->now.bytes_in += x->up.bytes + x->drained;

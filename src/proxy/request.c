@@ -187,6 +187,8 @@ step_drain(struct session *s)
 		return reply_refuse(s, &e);
 	if (x->d.verdict == VERDICT_ANSWER)
 		return reply_json(s, (unsigned)x->d.status, x->d.answer, NULL);
+	if (kept_fits(s))
+		return answer_again(s);
 	engine_call(s);
 	return session_go(s, SESSION_ANSWER);
 }

@@ -201,6 +201,12 @@ free_session(void *arg)
 }
 
 void
+proxy_done(struct proxy *p)
+{
+	kept_done(p);
+}
+
+void
 session_close(struct session *s, const char *why)
 {
 	if (s->state == SESSION_CLOSED)
