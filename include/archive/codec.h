@@ -34,6 +34,11 @@ enum codec codec_sniff(const void *bytes, size_t len);
 /* accept is a set of codecs; a known magic outside it is refused by name (status 400). */
 struct filter *codec_reader_new(unsigned accept, uint64_t max, const char *rule);
 
+/* How many bytes will pass as they are, when nothing is compressed: 0 when it is, or not known yet. They are
+ * counted here. */
+uint64_t codec_reader_clear(const struct filter *f);
+void codec_reader_passed(struct filter *f, size_t len);
+
 /* What was sniffed, once at least 6 bytes or eof were seen; CODEC_NONE before. */
 enum codec codec_reader_kind(const struct filter *f);
 

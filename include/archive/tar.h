@@ -79,6 +79,11 @@ int tar_read(struct tar_reader *r, struct buf *in, int eof, const uint8_t **data
 
 const struct tar_entry *tar_reader_entry(const struct tar_reader *r);
 
+/* Bytes of the entry's data that have not been shown yet, once all that was is dropped; and those of them
+ * that went another way: the reader will not see them. */
+uint64_t tar_reader_left(const struct tar_reader *r);
+void tar_reader_skip(struct tar_reader *r, uint64_t len);
+
 /*
  * Appends an entry's header blocks: ustar when everything fits, else a PAX
  * header before it (names, sizes, times with ns != 0, xattrs in sorted order).

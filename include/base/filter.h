@@ -2,6 +2,7 @@
 #define BASE_FILTER_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf;
 struct err;
@@ -19,12 +20,19 @@ struct err;
  *   -1           the body is refused: e tells the client why (status and rule set)
  * With in empty, no eof, and room in out it returns FILTER_MORE at once.
  * Filters are pure: no descriptors, no clock, no log.
+ *
+ * A filter for large bodies may also say that what comes next goes out as it is, whatever it is: the data of
+ * a file in a tarball. clear() is for how many bytes, 0 when it does not know or has bytes of its own to give
+ * first. Its user may then leave run() out for so many bytes, or less, and tell of them by passed(), in
+ * order.
  */
 enum { FILTER_MORE = 0, FILTER_DONE = 1 };
 
 struct filter {
 	int (*run)(struct filter *f, struct buf *in, int eof, struct buf *out, size_t high, struct err *e);
 	void (*free)(struct filter *f);
+	uint64_t (*clear)(const struct filter *f); /* both, or none */
+	void (*passed)(struct filter *f, const void *bytes, size_t len);
 };
 
 static inline void

@@ -12,11 +12,12 @@ struct stream;
 
 /*
  * One body on its way from one stream to another: framing taken off, an optional filter, framing put on anew.
- * The one place that bounds memory: it takes nothing while PUMP_HIGH bytes wait on its other side.
+ * The one place that bounds memory: it takes nothing while PUMP_PIECE bytes wait on its other side. Bytes
+ * that the filter declares clear are not copied at all: they are written from where they were read.
  *
  * The target may be missing for a while (to == NULL): output then waits in `made`, up to PUMP_HIGH.
  */
-enum { PUMP_HIGH = 256 * 1024 };
+enum { PUMP_PIECE = 64 * 1024, PUMP_HIGH = 256 * 1024 };
 
 enum pump_state {
 	PUMP_WAIT = 0, /* needs input, or room at the target */

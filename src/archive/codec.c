@@ -152,11 +152,27 @@ codec_reader_new(unsigned accept, uint64_t max, const char *rule)
 {
 	struct codec_reader *r = mem_new(sizeof *r);
 
-	r->f = (struct filter){ reader_run, reader_free };
+	r->f = (struct filter){ .run = reader_run, .free = reader_free };
 	r->accept = accept;
 	r->max = max;
 	r->rule = rule;
 	return &r->f;
+}
+
+uint64_t
+codec_reader_clear(const struct filter *f)
+{
+	const struct codec_reader *r = (const struct codec_reader *)f;
+
+	if (!r->sniffed || r->decoder != NULL)
+		return 0;
+	return r->max > 0 ? r->max - r->total : UINT64_MAX;
+}
+
+void
+codec_reader_passed(struct filter *f, size_t len)
+{
+	((struct codec_reader *)f)->total += len;
 }
 
 enum codec

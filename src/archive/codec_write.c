@@ -295,7 +295,7 @@ codec_writer_new(enum codec kind, int level)
 {
 	struct codec_writer *w = mem_new(sizeof *w);
 
-	w->f = (struct filter){ writer_run, writer_free };
+	w->f = (struct filter){ .run = writer_run, .free = writer_free };
 	w->level = level;
 	for (size_t i = 0; i < sizeof encoders / sizeof encoders[0]; i++)
 		if (encoders[i].kind == kind)

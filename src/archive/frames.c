@@ -218,7 +218,7 @@ frames_check_new(const struct frames *f, const struct frames_plan *p)
 {
 	struct check *c = mem_new(sizeof *c);
 
-	c->filter = (struct filter){ check_run, check_free };
+	c->filter = (struct filter){ .run = check_run, .free = check_free };
 	c->frames = f;
 	c->plan = p;
 	return &c->filter;

@@ -58,6 +58,19 @@ tar_reader_entry(const struct tar_reader *r)
 	return &r->meta.entry;
 }
 
+uint64_t
+tar_reader_left(const struct tar_reader *r)
+{
+	return r->state == STATE_DATA && r->span == 0 ? r->left : 0;
+}
+
+void
+tar_reader_skip(struct tar_reader *r, uint64_t len)
+{
+	assert(len <= tar_reader_left(r));
+	r->left -= len;
+}
+
 static int
 starved(const struct input *i, struct err *e)
 {

@@ -20,7 +20,7 @@ buf_reserve(struct buf *b, size_t n)
 	if (b->head > 0 && b->cap - len >= n && b->head >= len) {
 		memcpy(b->data, b->data + b->head, len); /* cheap: no overlap, and at most half of cap */
 	} else {
-		want = b->cap ? b->cap : 256;
+		want = b->cap ? b->cap : n > 256 ? n : 256; /* the first time: as asked */
 		while (want - len < n)
 			want *= 2;
 		if (want == b->cap) {

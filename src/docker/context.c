@@ -144,6 +144,28 @@ context_run(struct filter *f, struct buf *in, int eof, struct buf *out, size_t h
 	return rc;
 }
 
+static uint64_t
+context_clear(const struct filter *f)
+{
+	const struct context *c = (const struct context *)f;
+	uint64_t left = tar_reader_left(c->tar), most = codec_reader_clear(c->codec);
+
+	if (c->refused || c->tree.fate != FATE_PASS || buf_len(&c->plain) > 0 ||
+	    buf_len(&c->tree.pending) > 0)
+		return 0;
+	return left < most ? left : most;
+}
+
+static void
+context_passed(struct filter *f, const void *bytes, size_t len)
+{
+	struct context *c = (struct context *)f;
+
+	codec_reader_passed(c->codec, len);
+	tar_reader_skip(c->tar, len);
+	hash_add(c->hash, bytes, len);
+}
+
 static void
 context_free(struct filter *f)
 {
@@ -163,7 +185,7 @@ context_filter_new(const struct context_ask *ask, struct dockerfile_facts *facts
 	struct context *c = mem_new(sizeof *c);
 	unsigned accept = CODEC_GZIP | CODEC_BZIP2 | CODEC_XZ | (ask->zstd ? CODEC_ZSTD : 0);
 
-	c->f = (struct filter){ context_run, context_free };
+	c->f = (struct filter){ context_run, context_free, context_clear, context_passed };
 	c->codec = codec_reader_new(accept, ask->max_bytes, limit_bytes);
 	c->tar = tar_reader_new();
 	c->hash = hash_new(HASH_SHA256);

@@ -318,12 +318,35 @@ image_free(struct filter *f)
 	free(m);
 }
 
+static uint64_t
+image_clear(const struct filter *f)
+{
+	const struct image *m = (const struct image *)f;
+	uint64_t left = tar_reader_left(m->tar), max = m->ask.max_bytes;
+
+	if (m->action != PASS || buf_len(&m->ready) > 0)
+		return 0;
+	return max > 0 && left > max - m->taken ? max - m->taken : left;
+}
+
+static void
+image_passed(struct filter *f, const void *bytes, size_t len)
+{
+	struct image *m = (struct image *)f;
+
+	(void)bytes;
+	tar_reader_skip(m->tar, len);
+	m->taken += len;
+	if (m->facts != NULL)
+		m->facts->tar_bytes += len;
+}
+
 struct filter *
 image_filter_new(const struct image_ask *ask, struct image_facts *facts)
 {
 	struct image *m = mem_new(sizeof *m);
 
-	m->filter = (struct filter){ run, image_free };
+	m->filter = (struct filter){ run, image_free, image_clear, image_passed };
 	m->ask = *ask;
 	m->facts = facts;
 	if (facts != NULL)

@@ -88,12 +88,10 @@ reply_done(struct session *s)
 	drop_engine(s);
 	record_end(s, NULL);
 	exchange_free(s);
+	s->client->high = STREAM_HIGH; /* an upload that was not read to its end may have lowered it */
 	stream_kick(s->client);
 	if (goes_on) {
-		if (buf_len(&s->client->in) == 0)
-			buf_done(&s->client->in); /* an idle connection costs little */
-		if (buf_len(&s->client->out) == 0)
-			buf_done(&s->client->out);
+		stream_rest(s->client);
 		s->turn_over = buf_len(&s->client->in) > 0;
 		return session_go(s, SESSION_HEAD);
 	}

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "clear.h"
 #include "docker/image.h"
 
 #define NS "abcdefghijklmnop2345"
@@ -46,6 +47,9 @@ run(const struct image_ask *ask, const uint8_t *data, size_t size, size_t step, 
 
 	do {
 		n = size - given < step ? size - given : step;
+		if (step % 2 == 1)
+			given += go_clear(x, &in, data + given, n, out);
+		n = size - given < n ? size - given : n;
 		buf_add(&in, data + given, n);
 		given += n;
 		rc = x->run(x, &in, given == size, &part, high, &e);

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "clear.h"
 #include "tap.h"
 
 /*
@@ -136,7 +137,8 @@ make(const struct row *r, struct buf *out)
 	buf_done(&b);
 }
 
-/* Runs the filter over bytes in steps; returns its end, with e. splits counts layer ends. */
+/* Runs the filter over bytes in steps; returns its end, with e. splits counts layer ends. Steps of an odd
+ * size go the short way where it is open. */
 static int
 filter(const struct image_ask *ask, const struct buf *bytes, size_t step, size_t high, struct image_facts *f,
     struct buf *out, size_t *splits, struct err *e)
@@ -149,6 +151,9 @@ filter(const struct image_ask *ask, const struct buf *bytes, size_t step, size_t
 	*splits = 0;
 	while (rc == FILTER_MORE) {
 		n = len - given < step ? len - given : step;
+		if (step % 2 == 1)
+			given += go_clear(x, &in, buf_ptr(bytes) + given, n, out);
+		n = len - given < n ? len - given : n;
 		buf_add(&in, buf_ptr(bytes) + given, n);
 		given += n;
 		do {
