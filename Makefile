@@ -38,6 +38,7 @@ MAINS    := $(wildcard src/main/*.c)
 UNITS    := $(wildcard tests/unit/*/*_test.c)
 UNITBINS := $(UNITS:tests/%.c=$(B)/tests/%)
 TOOLS    := $(wildcard tests/tools/*.c)
+BENCHES  := $(wildcard tests/bench/*.c)
 FUZZERS  := $(wildcard tests/fuzz/*_fuzz.c)
 REPLAYS  := $(FUZZERS:tests/fuzz/%_fuzz.c=$(B)/tests/fuzz/%_replay)
 FUZZBINS := $(FUZZERS:tests/fuzz/%_fuzz.c=$(B)/tests/fuzz/%_fuzz)
@@ -79,6 +80,10 @@ $(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libdind.a
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/cases/%.o: CFLAGS += -Itests/cases
 
+# The clients, the engine and the relays of the benchmarks stand alone.
+$(B)/tests/bench/%: $(B)/tests/bench/%.o
+	@$(CC) $(LDFLAGS) -o $@ $^
+
 tests: all $(UNITBINS) $(REPLAYS) $(B)/tests/cases/run $(TOOLS:tests/%.c=$(B)/tests/%)
 
 deps:
@@ -107,10 +112,11 @@ fuzzers: $(FUZZBINS)
 fuzz:
 	@tests/fuzz/run $(TARGET)
 
+# SECTIONS="small bulk memory tasks real"; see tests/bench/run
 bench:
-	@tests/lib/deps
-	@+$(MAKE) --no-print-directory -s all
-	@tests/bench/run
+	@tests/lib/deps bench
+	@+$(MAKE) --no-print-directory -s all $(BENCHES:tests/%.c=$(B)/tests/%)
+	@tests/bench/run $(SECTIONS)
 
 docs: all
 	@docs/generate
