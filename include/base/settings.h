@@ -58,6 +58,15 @@ struct err;
 	X(ENUM, taskcluster_storage, "store.taskcluster.storageType", "s3", 0, 0, "s3 object", START,        \
 	    "Taskcluster store: storage type of the artifacts; with \"object\" their hashes are kept by "    \
 	    "the deployment")                                                                                \
+	X(STRING, evidence_key, "evidence.key", "", 0, 0, "", START,                                         \
+	    "File of the ed25519 key (PEM, mode 0600) that signs a statement about each artifact; empty: "   \
+	    "nothing is signed")                                                                             \
+	X(STRING, evidence_builder, "evidence.builder", "urn:dind-proxy:builder", 0, 0, "", RELOAD,          \
+	    "URI that names this builder in evidence (SLSA's builder.id): one for all hosts that are "       \
+	    "trusted alike")                                                                                 \
+	X(BOOL, evidence_upload, "evidence.upload", "false", 0, 0, "", RELOAD,                               \
+	    "Upload the signed statement as an artifact of its own, NAME.provenance.json, unless the "       \
+	    "payload's `provenance` says otherwise")                                                         \
 	X(PATH, image_program, "programs.image", "/usr/libexec/dind-proxy/dind-image", 0, 0, "", START,      \
 	    "The program that exports and loads images, one process per image")                              \
 	X(NAME, user, "user", "", 0, 0, "root", START,                                                       \

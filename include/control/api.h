@@ -29,7 +29,11 @@ struct err;
 	    "follow")                                                                                        \
 	X(TASK_ARTIFACTS, GET, "/v1/tasks/{id}/artifacts", 0, "200",                                         \
 	    "Each artifact: `name`, `image`, `state`, `bytes` of `total`, and when it is done `sha256`, "    \
-	    "`sha512`, `size`, `imageId` and where it is")                                                   \
+	    "`sha512`, `size`, `imageId` and where it is; `evidence`, its record, and `provenance`, the "    \
+	    "signed statement")                                                                              \
+	X(TASK_EVIDENCE, GET, "/v1/tasks/{id}/evidence", 0, "200",                                           \
+	    "Records of the task's sealed artifacts and of the images loaded for it: `{taskId, runId, "      \
+	    "artifacts: [...], loads: [...]}`, see evidence.md. Ask before the task is ended")               \
 	X(TASK_END, DELETE, "/v1/tasks/{id}", 0, "200, 202",                                                 \
 	    "Cancels the task's builds and removes all that it has here, at once: `{id, state, removed}`. "  \
 	    "An unknown task is fine. 202 with the state `cleaning` when the engine does not answer: it "    \

@@ -24,6 +24,8 @@ void life_task_credentials(
 void
 life_task_finish(struct life *l, const char *id, life_answer_cb *cb, void *arg); /* 202 {artifacts: [..]} */
 void life_task_artifacts(struct life *l, const char *id, life_answer_cb *cb, void *arg); /* 200 [..] */
+/* 200 {artifacts: [records], loads: [records]}; also of a task that only has a loaded image */
+void life_task_evidence(struct life *l, const char *id, life_answer_cb *cb, void *arg);
 void life_task_end(struct life *l, const char *id, life_answer_cb *cb,
     void *arg); /* 200 {removed: ..}; idempotent: 200 for unknown */
 

@@ -99,7 +99,9 @@ void task_leave(
 void exports_start(struct life *l, struct task *task);
 void exports_next(struct life *l);
 void exports_drop(struct life *l, const struct task *task);
-json_t *exports_json(struct life *l, const struct task *task); /* array, new */
+
+/* life_artifacts.c: array, new; with evidence: records and statements of what is sealed, too */
+json_t *exports_json(const struct life *l, const struct task *task, int evidence);
 
 /* life_end.c */
 void end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/filter.h"
+#include "base/hash.h"
 #include "docker/dockerfile.h"
 
 /*
@@ -41,7 +42,21 @@ struct filter *context_filter_new(const struct context_ask *ask, struct dockerfi
  */
 int context_judged(const struct filter *f);
 
-/* sha256 of the canonical tar in hex, valid after FILTER_DONE; for evidence. */
-const char *context_digest(const struct filter *f);
+/*
+ * What was judged and what became of it, for evidence. Hashes are SHA-256 in hex, "" until they are known.
+ * `sha256` is that of the canonical tar, every byte that the engine gets as the context, its end included.
+ */
+struct context_facts {
+	const char *dockerfile;               /* its cleaned name; NULL until context_judged() */
+	uint64_t dockerfile_bytes;            /* as it came */
+	char dockerfile_sha256[HASH_HEX_MAX]; /* as it came */
+	char rewritten_sha256[HASH_HEX_MAX];  /* as the engine gets it, with mapped names */
+	uint64_t entries;
+	uint64_t bytes; /* of the canonical tar */
+	char sha256[HASH_HEX_MAX];
+};
+
+/* Borrowed from the filter. */
+const struct context_facts *context_facts(const struct filter *f);
 
 #endif

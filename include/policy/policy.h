@@ -34,6 +34,8 @@ struct policy {
 	char **public_args;
 };
 
+const char *policy_cache_word(enum cache_mode mode); /* "private" */
+
 void policy_init(struct policy *p, const struct settings *s);
 
 /*

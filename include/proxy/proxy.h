@@ -34,7 +34,8 @@ struct proxy {
 	struct gate *gate;
 	struct audit *audit;
 	const struct settings *settings;
-	int engine_zstd; /* the engine reads zstd contexts itself (20.10 does not) */
+	const char *engine; /* its version, "" until it is known */
+	int engine_zstd;    /* the engine reads zstd contexts itself (20.10 does not) */
 	struct session *sessions;
 	struct wake *wakes; /* builds that were given up and still end in the engine */
 	void (*on_quiet)(void *arg, struct task *task); /* the last of a task's wakes is over; may be NULL */

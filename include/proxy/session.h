@@ -59,6 +59,9 @@ struct building {
 	int resolved;
 	struct fetch *fetch;
 	struct filter *context, *output; /* borrowed from the pumps */
+	int64_t started;                 /* ms, of the wall clock */
+	json_t *bases_known;             /* facts.c: of each base that was asked for */
+	json_t *known;                   /* and of the whole build, once its context has ended */
 };
 
 /* One request. */
@@ -154,6 +157,11 @@ void record_end(struct session *s, const char *why);
 struct filter *building_output(struct building *b, struct task *task, int quiet);
 void building_record(struct building *b, struct task *task, char *const *names, size_t count);
 void building_free(struct proxy *p, struct task *task, struct building *b);
+
+/* facts.c: what is known of a build before the engine makes it, for evidence of what it makes */
+void facts_base(struct building *b, const char *ns, const json_t *inspect); /* of the base that is next */
+void facts_known(struct session *s); /* the context and all bases are known: b->known is made */
+void facts_keep(struct building *b, struct task *task, const char *id); /* the build has made this image */
 
 /* exchange.c */
 void exchange_drop_engine(struct session *s); /* a build that the engine is at work on is cancelled: wake.h */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct call;
 struct err;
 struct target;
 
@@ -34,6 +35,10 @@ int audit_write(struct audit *a, const char *id, json_t *record, struct err *e);
  * names but for public ones, X-Registry and a URL's user never, others cut at 256 bytes. New reference.
  */
 json_t *audit_query(const struct target *t, size_t public_count, char *const *public_args);
+
+/* The same of what a call forwards: parameter -> value; without the names of `t` and the ids of `cachefrom`.
+ */
+json_t *audit_call(const struct call *c, size_t public_count, char *const *public_args);
 
 /*
  * Reads a log for people and tools: each record to visit(); a visit that does not return 0 ends the reading

@@ -25,6 +25,7 @@ struct err;
  * An artifact's directory is `<ns>-<16 hex of sha256(name)>` and holds
  *   data           the compressed tarball
  *   record.json    struct spool_record, never changed once sealed; never a credential
+ *   provenance/    by the uploader when there is a key: `data`, the signed statement (task/provenance.h)
  *   result.json    by the uploader, durable: {"state", "error", "url" or "path", "started", "ended", ..}
  *   progress.json  by the uploader, not durable: {"done", "total"} in bytes
  * Ids are checked by every call here (they may come from a client): e->code EINVAL, no other path is made.
@@ -69,6 +70,7 @@ struct spool_record {
 	 * says what it is (hashes, image id) may be missing then, and data is empty. */
 	const char *error_reason; /* SPOOL_ERROR_.. */
 	const char *error_message;
+	const json_t *evidence; /* evidence_make(): what is known of its build; optional */
 	size_t layer_count;
 	struct image_layer layers[IMAGE_LAYERS_MAX];
 };

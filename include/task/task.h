@@ -6,6 +6,7 @@
 
 #include "policy/owned.h"
 #include "policy/policy.h"
+#include "task/builds.h"
 
 struct err;
 struct settings;
@@ -40,7 +41,8 @@ struct task {
 	int64_t created, expires; /* unix seconds; expires 0 = never */
 	int64_t since; /* no image that its builds may have left is older: created, or of a task before it */
 	struct policy policy;
-	struct owned owned; /* changed only through task_learn() and its siblings */
+	struct owned owned;   /* changed only through task_learn() and its siblings */
+	struct builds builds; /* which build made what is owned, as far as that is known */
 	/* of the payload's dind.artifacts: name -> {"image"[, "expires"]}; expires is never behind the task's
 	 * own */
 	json_t *artifacts;
@@ -82,6 +84,10 @@ int tasks_add(struct tasks *t, const json_t *body, struct task **out, int *known
  * 400.
  */
 int task_check_artifact(const char *name, struct err *e);
+/* May NAME.provenance.json be one, too? -1 with status 400. */
+int task_check_provenance(const char *name, struct err *e);
+/* May a store have it: an artifact's name, or that with .provenance.json behind it? -1 with status 400. */
+int task_check_stored(const char *name, struct err *e);
 
 /* The id that a task would have; NUL-terminated. */
 void task_make_id(const char *task_id, unsigned run_id, char out[REFERENCE_NS_LEN + 1]);
@@ -100,6 +106,8 @@ int task_remove(struct task *task, struct err *e);
 
 /* Changes of what is owned: first on disk, then in memory. -1: nothing changed. */
 int task_learn(struct task *task, const char *id, struct err *e);
+/* The same of an image that a build made, with the facts of that build (builds.h). */
+int task_built(struct task *task, const char *id, const json_t *facts, struct err *e);
 int task_name(struct task *task, const char *name, const char *id, struct err *e);
 int task_unname(struct task *task, const char *name, struct err *e);
 int task_forget(struct task *task, const char *id, struct err *e);

@@ -380,7 +380,7 @@ start(struct store_job *j)
 
 	make_names(j);
 	tc_note_open(j);
-	if (task_check_artifact(j->item.record->name, &e) < 0 || read_expires(j, &fault, &e) < 0) {
+	if (task_check_stored(j->item.record->name, &e) < 0 || read_expires(j, &fault, &e) < 0) {
 		tc_fail(j, STORE_FAILED, fault, &e);
 		return;
 	}

@@ -40,6 +40,7 @@ VERB(show, life_task_show(a->life, a->id, a->cb, a->arg))
 VERB(credentials, life_task_credentials(a->life, a->id, a->body, a->cb, a->arg))
 VERB(finish, life_task_finish(a->life, a->id, a->cb, a->arg))
 VERB(artifacts, life_task_artifacts(a->life, a->id, a->cb, a->arg))
+VERB(evidence, life_task_evidence(a->life, a->id, a->cb, a->arg))
 VERB(end, life_task_end(a->life, a->id, a->cb, a->arg))
 VERB(load, life_image_load(a->life, a->body, a->cb, a->arg))
 VERB(explain, life_explain(a->life, a->body, a->cb, a->arg))
@@ -52,6 +53,7 @@ static void (*const verbs[])(const struct args *a) = {
 	[API_TASK_CREDENTIALS] = credentials,
 	[API_TASK_FINISH] = finish,
 	[API_TASK_ARTIFACTS] = artifacts,
+	[API_TASK_EVIDENCE] = evidence,
 	[API_TASK_END] = end,
 	[API_IMAGE_LOAD] = load,
 	[API_EXPLAIN] = explain,

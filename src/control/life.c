@@ -167,6 +167,7 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 	l->tasks = t;
 	l->settings = s;
 	l->proxy = (struct proxy){ .loop = loop, .gate = g, .audit = a, .settings = s, .use.disk_free = -1 };
+	l->proxy.engine = l->engine_version;
 	l->proxy.on_quiet = end_quiet;
 	l->proxy.on_quiet_arg = l;
 	l->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, l);

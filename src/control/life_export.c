@@ -17,6 +17,7 @@
 #include "io/child.h"
 #include "io/gate.h"
 #include "policy/param.h"
+#include "task/evidence.h"
 #include "task/spool.h"
 #include "task/task.h"
 
@@ -109,6 +110,18 @@ on_end(void *arg, int status)
 	ended(x);
 }
 
+/* What is known of the image's build, and what becomes of it: dind-image seals it with the artifact. */
+static json_t *
+evidence_of(const struct exporting *x)
+{
+	const json_t *declared = json_object_get(x->task->artifacts, x->name);
+	const json_t *upload = json_object_get(declared, "provenance");
+	const struct settings *s = x->life->settings;
+
+	return evidence_make(s->evidence_builder, builds_evidence(&x->task->builds, x->id),
+	    upload != NULL ? json_is_true(upload) : s->evidence_upload != 0);
+}
+
 static json_t *
 make_job(const struct exporting *x)
 {
@@ -118,17 +131,20 @@ make_job(const struct exporting *x)
 	char familiar[REFERENCE_MAX];
 	struct reference r;
 	struct err e = { 0 };
+	json_t *job;
 
 	if (reference_parse(&r, image, &e) < 0)
 		return NULL; /* tasks_add() has checked it */
 	if (r.tag[0] == '\0')
 		memcpy(r.tag, "latest", sizeof "latest");
 	reference_familiar(&r, familiar);
-	return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:s?,s:s,s:s,s:[s],s:i,s:I,s:s,s:s}", "spool",
-	    s->spool_dir, "session", x->task->id, "taskId", x->task->task_id, "runId", (int)x->task->run_id,
-	    "name", x->name, "contentType", content_type(x->name), "expires", expires, "imageId", x->id,
-	    "image", image, "tags", familiar, "level", 0, "maxBytes", (json_int_t)s->image_bytes, "version",
+	job = json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:s?,s:s,s:s,s:[s],s:i,s:I,s:s,s:s}", "spool", s->spool_dir,
+	    "session", x->task->id, "taskId", x->task->task_id, "runId", (int)x->task->run_id, "name",
+	    x->name, "contentType", content_type(x->name), "expires", expires, "imageId", x->id, "image",
+	    image, "tags", familiar, "level", 0, "maxBytes", (json_int_t)s->image_bytes, "version",
 	    DIND_VERSION, "engine", x->life->engine_version);
+	json_object_set_new(job, "evidence", evidence_of(x));
+	return job;
 }
 
 static const char *
@@ -332,86 +348,4 @@ exports_drop(struct life *l, const struct task *task)
 		free(x->rule);
 		free(x);
 	}
-}
-
-/* An artifact that lies in the spool: its record, and how far the uploader is with it. */
-static void
-add_spooled(json_t *row, const char *root, const char *id, enum spool_state state)
-{
-	struct spool_record r = { 0 };
-	struct err e = { 0 };
-	uint64_t done = 0, total = 0;
-	json_t *result;
-
-	json_object_set_new(row, "state", json_string(spool_state_name(state)));
-	if (spool_read_record(root, state, id, &r, &e) == 0) {
-		json_object_set_new(row, "total", json_integer((json_int_t)r.size));
-		json_object_set_new(row, "size", json_integer((json_int_t)r.size));
-		json_object_set_new(row, "sha256", json_string(r.sha256));
-		json_object_set_new(row, "sha512", json_string(r.sha512));
-		json_object_set_new(row, "imageId", json_string(r.image_id));
-		json_object_set_new(row, "contentType", json_string(r.content_type));
-		done = state == SPOOL_DONE ? r.size : 0;
-	}
-	spool_record_done(&r);
-	if (state == SPOOL_UPLOADING)
-		spool_read_progress(root, state, id, &done, &total);
-	json_object_set_new(row, "bytes", json_integer((json_int_t)done));
-	result = spool_read_result(root, state, id, &e);
-	for (const char *const *key =
-	         (const char *const[]){ "url", "path", "storageType", "error", "fault", NULL };
-	     *key != NULL; key++)
-		if (json_object_get(result, *key) != NULL)
-			json_object_set(row, *key, json_object_get(result, *key));
-	json_decref(result);
-}
-
-static const struct exporting *
-find(const struct life *l, const struct task *task, const char *name)
-{
-	const struct exporting *x = l->exports;
-
-	while (x != NULL && (x->task != task || strcmp(x->name, name) != 0))
-		x = x->next;
-	return x;
-}
-
-static void
-add_exporting(json_t *row, const struct exporting *x)
-{
-	static const char *const words[] = { "queued", "exporting", "exporting", "ready", "failed" };
-
-	json_object_set_new(row, "state", json_string(words[x->state]));
-	json_object_set_new(row, "bytes", json_integer((json_int_t)x->bytes));
-	if (x->phase != NULL)
-		json_object_set_new(row, "phase", json_string(x->phase));
-	if (x->error != NULL)
-		json_object_set_new(row, "error", json_string(x->error));
-	if (x->rule != NULL)
-		json_object_set_new(row, "rule", json_string(x->rule));
-}
-
-json_t *
-exports_json(struct life *l, const struct task *task)
-{
-	json_t *list = json_array(), *declared;
-	const char *name, *root = l->settings->spool_dir;
-
-	json_object_foreach(task->artifacts, name, declared)
-	{
-		json_t *row = json_pack("{s:s,s:s,s:s}", "name", name, "image",
-		    json_str(declared, "image", ""), "state", "declared");
-		const struct exporting *x = find(l, task, name);
-		char id[SPOOL_ID_MAX];
-		enum spool_state state;
-
-		spool_make_id(task->id, name, id);
-		state = spool_find(root, id);
-		if (state != SPOOL_NONE && state != SPOOL_INCOMING)
-			add_spooled(row, root, id, state);
-		else if (x != NULL)
-			add_exporting(row, x);
-		json_array_append_new(list, row);
-	}
-	return list;
 }

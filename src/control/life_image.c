@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/settings.h"
+#include "base/stamp.h"
 #include "control/life_parts.h"
 #include "io/child.h"
 #include "io/fetch.h"
@@ -95,10 +96,12 @@ hold(const struct loading *x, const char *user, struct err *e)
 	json_t *held = json_read(path, HELD_MAX, &missing), *users, *one;
 	size_t i;
 	int rc = fs_mkdirs(dir, 0700, e), known = 0;
+	char loaded[STAMP_MAX];
 
+	stamp_print(stamp_now(), loaded);
 	if (held == NULL)
-		held = json_pack(
-		    "{s:s,s:s,s:O,s:[]}", "name", x->name, "id", x->id, "artifact", x->record, "users");
+		held = json_pack("{s:s,s:s,s:O,s:s,s:[]}", "name", x->name, "id", x->id, "artifact",
+		    x->record, "loaded", loaded, "users");
 	users = json_object_get(held, "users");
 	json_array_foreach(users, i, one) known |= strcmp(json_string_value(one), user) == 0;
 	if (!known)

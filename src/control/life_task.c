@@ -211,7 +211,7 @@ life_task_show(struct life *l, const char *id, life_answer_cb *cb, void *arg)
 	more = start_answer(l, task);
 	json_object_update_missing(answer, more);
 	json_decref(more);
-	json_object_set_new(answer, "artifacts", exports_json(l, task));
+	json_object_set_new(answer, "artifacts", exports_json(l, task, 0));
 	life_say(cb, arg, 200, answer);
 }
 
@@ -235,7 +235,7 @@ life_task_artifacts(struct life *l, const char *id, life_answer_cb *cb, void *ar
 	struct task *task = find_or_fail(l, id, cb, arg);
 
 	if (task != NULL)
-		life_say(cb, arg, 200, exports_json(l, task));
+		life_say(cb, arg, 200, exports_json(l, task, 1));
 }
 
 void
@@ -257,7 +257,7 @@ life_task_finish(struct life *l, const char *id, life_answer_cb *cb, void *arg)
 	}
 	life_say(cb, arg, 202,
 	    json_pack(
-	        "{s:s,s:o}", "state", task_state_name(task->state), "artifacts", exports_json(l, task)));
+	        "{s:s,s:o}", "state", task_state_name(task->state), "artifacts", exports_json(l, task, 0)));
 }
 
 /* A task is named by its id or by taskId/runId; one without a socket may still hold a loaded image. */

@@ -30,7 +30,6 @@ struct context {
 	struct context_tree tree;
 	int ended; /* the tar's last blocks are written */
 	struct hash *hash;
-	char digest[HASH_HEX_MAX];
 };
 
 /* Gets more decompressed bytes. */
@@ -112,7 +111,7 @@ explain(struct context *c, struct err *e)
 		e->status = 400;
 	if (e->rule != NULL && strcmp(e->rule, limit_bytes) == 0)
 		err_wrap(e, "the build context is above limits.contextBytes");
-	if (c->tree.entries == 0 && e->status == 400 && codec_reader_kind(c->codec) == CODEC_NONE)
+	if (c->tree.known.entries == 0 && e->status == 400 && codec_reader_kind(c->codec) == CODEC_NONE)
 		err_wrap(e, "the build context is not a tar archive");
 	c->bad = *e;
 	c->refused = 1;
@@ -133,12 +132,14 @@ context_run(struct filter *f, struct buf *in, int eof, struct buf *out, size_t h
 	if (c->hash == NULL)
 		return FILTER_DONE;
 	rc = pump(c, in, eof, out, high, e);
-	if (buf_len(out) > before) /* all that was added, in one span */
+	if (buf_len(out) > before) { /* all that was added, in one span */
 		hash_add(c->hash, buf_ptr(out) + before, buf_len(out) - before);
+		c->tree.known.bytes += buf_len(out) - before;
+	}
 	if (rc < 0)
 		return explain(c, e);
 	if (rc == FILTER_DONE) {
-		hash_hex(c->hash, c->digest);
+		hash_hex(c->hash, c->tree.known.sha256);
 		c->hash = NULL;
 	}
 	return rc;
@@ -199,8 +200,8 @@ context_judged(const struct filter *f)
 	return ((const struct context *)f)->tree.judged;
 }
 
-const char *
-context_digest(const struct filter *f)
+const struct context_facts *
+context_facts(const struct filter *f)
 {
-	return ((const struct context *)f)->digest;
+	return &((const struct context *)f)->tree.known;
 }

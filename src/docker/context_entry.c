@@ -102,6 +102,17 @@ write_held(struct context_tree *t, const char *name, const struct buf *text, str
 	return 0;
 }
 
+static void
+note_dockerfile(struct context_tree *t, const char *name, const struct buf *written)
+{
+	struct context_facts *k = &t->known;
+
+	k->dockerfile = name;
+	k->dockerfile_bytes = buf_len(&t->text);
+	hash_once(HASH_SHA256, buf_ptr(&t->text), buf_len(&t->text), k->dockerfile_sha256);
+	hash_once(HASH_SHA256, buf_ptr(written), buf_len(written), k->rewritten_sha256);
+}
+
 static int
 judge(struct context_tree *t, const char *name, struct err *e)
 {
@@ -111,6 +122,8 @@ judge(struct context_tree *t, const char *name, struct err *e)
 
 	if (rc == 0)
 		rc = write_held(t, name, &written, e);
+	if (rc == 0)
+		note_dockerfile(t, name, &written);
 	t->judged = rc == 0;
 	buf_done(&t->text);
 	buf_done(&written);
@@ -190,7 +203,7 @@ check_link(struct context_tree *t, const struct tar_entry *entry, struct err *e)
 static int
 check_entry(struct context_tree *t, const struct tar_entry *entry, struct err *e)
 {
-	if (++t->entries > t->max_entries)
+	if (++t->known.entries > t->max_entries)
 		return err_refuse(e, 413, "limit-context-entries",
 		    "build context: more than %llu entries (limits.contextEntries)",
 		    (unsigned long long)t->max_entries);

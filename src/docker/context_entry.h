@@ -22,7 +22,8 @@ struct context_tree {
 	struct context_name target; /* and cleaned */
 	const char *fallback;       /* what the engine tries next, or NULL */
 	struct context_names *names;
-	uint64_t entries, max_entries;
+	uint64_t max_entries;
+	struct context_facts known;
 
 	struct context_name name, link; /* of the current entry */
 	enum context_fate fate;

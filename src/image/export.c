@@ -77,6 +77,7 @@ read_job(struct export *x, struct err *e)
 	r->expires = json_str(j, "expires", NULL);
 	r->engine = json_str(j, "engine", NULL);
 	r->version = json_str(j, "version", NULL);
+	r->evidence = json_object_get(j, "evidence");
 	x->ask.mode = IMAGE_EXPORT;
 	x->ask.id = json_str(j, "imageId", NULL);
 	x->ask.max_bytes = (uint64_t)json_num(j, "maxBytes", 0);

@@ -18,6 +18,12 @@ static const char *const cache_words[] = {
 	[CACHE_NONE] = "none", [CACHE_PRIVATE] = "private", [CACHE_SHARED] = "shared"
 };
 
+const char *
+policy_cache_word(enum cache_mode mode)
+{
+	return cache_words[mode];
+}
+
 static int
 cache_mode(const char *word)
 {

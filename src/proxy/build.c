@@ -13,11 +13,9 @@
 static void
 on_image(void *arg, const char *id)
 {
-	struct task *task = ((const struct building *)arg)->task;
-	struct err e = { 0 };
+	struct building *b = arg;
 
-	if (task_learn(task, id, &e) < 0)
-		log_error("session", "task %s: image %s not recorded: %s", task->id, id, e.text);
+	facts_keep(b, b->task, id);
 }
 
 /* The first step prints the base image, which the task has not made: nothing of it is to be cleaned. */
@@ -74,6 +72,8 @@ building_free(struct proxy *p, struct task *task, struct building *b)
 	if (b == NULL)
 		return;
 	fetch_cancel(b->fetch);
+	json_decref(b->bases_known);
+	json_decref(b->known);
 	task->now.builds--;
 	p->use.builds--;
 	free(b);

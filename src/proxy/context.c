@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/settings.h"
+#include "base/stamp.h"
 #include "io/fetch.h"
 #include "io/stream.h"
 #include "policy/param.h"
@@ -53,6 +54,7 @@ context_start(struct session *s)
 
 	x->build = mem_new(sizeof *x->build);
 	x->build->task = s->task;
+	x->build->started = stamp_now();
 	s->task->now.builds++;
 	s->proxy->use.builds++;
 	s->proxy->builds++;
@@ -175,9 +177,10 @@ on_base(void *arg, unsigned status, json_t *answer, const struct err *e)
 		    base->name.typed,
 		    s->task->policy.pull ? ", and pulling it did not bring it"
 		                         : ", and policy.pull does not let the engine fetch it");
-	else if (status == 200)
+	else if (status == 200) {
 		rc = judge_triggers(s, base->name.typed, answer, &why);
-	else
+		facts_base(b, s->task->id, answer);
+	} else
 		rc = err_refuse(&why, 502, "engine", "the engine answered %u when asked for base image '%s'",
 		    status, base->name.typed);
 	if (status == 200 && !base->own)
@@ -247,6 +250,7 @@ step_upload(struct session *s)
 			return STEP_WAIT;
 		x->build->resolved = 1;
 		keep_pairs(x->build);
+		facts_known(s);
 		x->up.hold = 0;
 		x->body_ended = 1;
 		return STEP_AGAIN;

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "http/target.h"
+#include "policy/param.h"
 #include "task/audit.h"
 
 enum {
@@ -217,6 +218,36 @@ add_pair(json_t *out, const char *key, json_t *value)
 		json_object_set_new(out, key, list);
 	}
 	json_array_append_new(list, value);
+}
+
+/* Names and ids are told in forms of their own, where they are known as the task's. */
+static int
+is_told_elsewhere(uint16_t param)
+{
+	return param == PARAM_T || param == PARAM_CACHEFROM;
+}
+
+json_t *
+audit_call(const struct call *c, size_t public_count, char *const *public_args)
+{
+	json_t *out = json_object();
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct call_value *v = &c->values[i];
+		const struct param_row *row = param_by_id((enum route)c->route, (enum param)v->param);
+		char *text;
+		struct target_pair pair;
+
+		if (row == NULL || is_told_elsewhere(v->param))
+			continue;
+		text = mem_strn(c->text + v->off, v->len);
+		pair = (struct target_pair){ .key = mem_str(row->key), .value = text };
+		add_pair(out, row->key, redact(&pair, public_count, public_args));
+		mem_wipe(text, v->len);
+		free(text);
+		free(pair.key);
+	}
+	return out;
 }
 
 json_t *

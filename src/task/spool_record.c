@@ -90,6 +90,15 @@ read_texts(struct spool_record *r, struct err *e)
 }
 
 static int
+read_evidence(struct spool_record *r, struct err *e)
+{
+	r->evidence = json_object_get(r->json, "evidence");
+	if (r->evidence != NULL && !json_is_object(r->evidence))
+		return err_set(e, EINVAL, "record.json: 'evidence' is malformed");
+	return 0;
+}
+
+static int
 read_numbers(struct spool_record *r, struct err *e)
 {
 	json_int_t run = json_num(r->json, "runId", -1);
@@ -139,7 +148,8 @@ spool_record_parse(struct spool_record *r, json_t *json, struct err *e)
 	*r = (struct spool_record){ .json = json_incref(json) };
 	if (!json_is_object(json)) {
 		err_set(e, EINVAL, "record.json: not an object");
-	} else if (read_texts(r, e) == 0 && read_numbers(r, e) == 0 && read_layers(r, e) == 0) {
+	} else if (read_texts(r, e) == 0 && read_numbers(r, e) == 0 && read_layers(r, e) == 0 &&
+	           read_evidence(r, e) == 0) {
 		return 0;
 	}
 	spool_record_done(r);
@@ -198,5 +208,7 @@ spool_record_json(const struct spool_record *r)
 		json_array_append_new(layers, json_pack("{s:s, s:I}", "diffId", r->layers[i].diff_id, "size",
 		                                  (json_int_t)r->layers[i].size));
 	json_object_set_new(o, "layers", layers);
+	if (r->evidence != NULL)
+		json_object_set(o, "evidence", (json_t *)(uintptr_t)r->evidence);
 	return o;
 }

@@ -118,6 +118,7 @@ task_free(struct task *t)
 	json_decref(t->registered);
 	policy_done(&t->policy);
 	owned_done(&t->owned);
+	builds_done(&t->builds);
 	free(t->task_id);
 	free(t);
 }

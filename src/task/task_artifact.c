@@ -1,7 +1,10 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "task/provenance.h"
 #include "task/task.h"
 
 enum {
@@ -89,4 +92,34 @@ task_check_artifact(const char *name, struct err *e)
 		return 0;
 	return err_refuse(e, 400, "artifact-name", "artifact name '%s' %s",
 	    log_quote(name, len, quoted, sizeof quoted), want);
+}
+
+int
+task_check_provenance(const char *name, struct err *e)
+{
+	const char *slash = strrchr(name, '/'), *part = slash != NULL ? slash + 1 : name;
+	size_t more = strlen(PROVENANCE_SUFFIX);
+	char quoted[QUOTE_MAX];
+
+	if (strlen(name) + more <= NAME_LEN_MAX && strlen(part) + more <= PART_MAX)
+		return 0;
+	return err_refuse(e, 400, "artifact-name",
+	    "artifact name '%s' is too long for its statement's name, which has " PROVENANCE_SUFFIX
+	    " behind it",
+	    log_quote(name, strlen(name), quoted, sizeof quoted));
+}
+
+int
+task_check_stored(const char *name, struct err *e)
+{
+	size_t len = strlen(name), more = strlen(PROVENANCE_SUFFIX);
+	char *image;
+	int rc;
+
+	if (len <= more || strcmp(name + len - more, PROVENANCE_SUFFIX) != 0)
+		return task_check_artifact(name, e);
+	image = mem_strn(name, len - more);
+	rc = task_check_artifact(image, e) < 0 || task_check_provenance(image, e) < 0 ? -1 : 0;
+	free(image);
+	return rc;
 }

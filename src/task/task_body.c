@@ -215,10 +215,27 @@ check_scopes(const json_t *scopes, struct err *e)
 }
 
 /* One member of payload.dind.artifacts, into t->artifacts. */
+/* Whether the signed statement becomes an artifact: where nothing is signed none can. */
+static int
+take_provenance(
+    const struct task *t, const char *name, const json_t *given, const char *where, int stored, struct err *e)
+{
+	const struct settings *s = t->home->settings;
+	int wanted = given != NULL ? json_is_true(given) : s->evidence_upload != 0;
+
+	if (given != NULL && !json_is_boolean(given))
+		return wrong(e, where, "provenance", "true or false", given);
+	if (!wanted || stored) /* of one that was accepted once, the uploader knows whether it can */
+		return 0;
+	if (given != NULL && s->evidence_key[0] == '\0')
+		return wrong(e, where, "provenance", "false: this host signs nothing (evidence.key)", given);
+	return task_check_provenance(name, e) < 0 ? err_wrap(e, "payload.dind.artifacts") : 0;
+}
+
 static int
 take_artifact(struct task *t, const char *name, const json_t *given, int stored, struct err *e)
 {
-	static const char *const keys[] = { "image", "expires", NULL };
+	static const char *const keys[] = { "image", "expires", "provenance", NULL };
 	char where[160], quoted[QUOTE_MAX], until[STAMP_MAX];
 	const json_t *image = json_object_get(given, "image");
 	struct reference ref;
@@ -245,7 +262,10 @@ take_artifact(struct task *t, const char *name, const json_t *given, int stored,
 	if (t->expires != 0 && (expires == 0 || expires > t->expires))
 		expires =
 		    t->expires; /* an artifact never outlives its task (taskcluster.md: 400 from the queue) */
-	entry = json_pack("{s:s}", "image", json_string_value(image));
+	if (take_provenance(t, name, json_object_get(given, "provenance"), where, stored, e) < 0)
+		return -1;
+	entry = json_pack("{s:s,s:O*}", "image", json_string_value(image), "provenance",
+	    json_object_get(given, "provenance"));
 	stamp_print(expires * 1000, until);
 	if (expires != 0)
 		json_object_set_new(entry, "expires", json_string(until));

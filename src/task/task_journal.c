@@ -15,8 +15,9 @@
 #include "task_private.h"
 
 /*
- * owned.jsonl, one change a line: {"learn": id}, {"name": name, "id": id}, {"unname": name}, {"forget": id},
- * {"step": 12 hex digits}.
+ * owned.jsonl, one change a line: {"learn": id[, "build": facts]}, {"name": name, "id": id}, {"unname":
+ * name},
+ * {"forget": id}, {"step": 12 hex digits}.
  * A line is on the disk before its effect can be seen; a line that is not whole never happened.
  */
 enum {
@@ -25,21 +26,24 @@ enum {
 };
 
 static int
-apply(struct owned *o, const json_t *line)
+apply(struct task *task, const json_t *line)
 {
+	struct owned *o = &task->owned;
 	const char *learn = json_str(line, "learn", NULL), *forget = json_str(line, "forget", NULL);
 	const char *name = json_str(line, "name", NULL), *id = json_str(line, "id", NULL);
 	const char *unname = json_str(line, "unname", NULL), *step = json_str(line, "step", NULL);
 
-	if (learn != NULL && reference_is_id(learn))
+	if (learn != NULL && reference_is_id(learn)) {
 		(void)owned_learn(o, learn);
-	else if (name != NULL && id != NULL && reference_is_id(id))
+		builds_keep(&task->builds, learn, json_object_get(line, "build"));
+	} else if (name != NULL && id != NULL && reference_is_id(id))
 		owned_name(o, name, id);
 	else if (unname != NULL)
 		(void)owned_unname(o, unname);
-	else if (forget != NULL && reference_is_id(forget))
+	else if (forget != NULL && reference_is_id(forget)) {
 		owned_forget(o, forget);
-	else if (step != NULL)
+		builds_forget(&task->builds, forget);
+	} else if (step != NULL)
 		(void)owned_step(o, step);
 	else
 		return -1;
@@ -58,14 +62,19 @@ add_line(struct buf *out, const json_t *line)
 
 /* Everything that is owned, as the shortest journal that says so. */
 static void
-print_all(const struct owned *o, struct buf *out)
+print_all(const struct task *task, struct buf *out)
 {
+	const struct owned *o = &task->owned;
+
 	for (size_t i = 0; i < o->count; i++) {
 		const struct owned_image *image = &o->images[i];
-		json_t *line = json_pack("{s:s}", "learn", image->id);
+		const char *facts = builds_find(&task->builds, image->id);
+		json_t *line;
 
-		add_line(out, line);
-		json_decref(line);
+		if (facts != NULL) /* it is JSON text already */
+			buf_printf(out, "{\"learn\":\"%s\",\"build\":%s}\n", image->id, facts);
+		else
+			buf_printf(out, "{\"learn\":\"%s\"}\n", image->id);
 		for (size_t n = 0; n < image->name_count; n++) {
 			line = json_pack("{s:s, s:s}", "name", image->names[n], "id", image->id);
 			add_line(out, line);
@@ -98,7 +107,7 @@ rewrite(struct task *task, struct err *e)
 	struct buf all = { 0 };
 	int rc;
 
-	print_all(&task->owned, &all);
+	print_all(task, &all);
 	print_steps(&task->owned, &all);
 	rc = fs_replace(path, buf_ptr(&all), buf_len(&all), 0600, e);
 	if (rc == 0)
@@ -118,7 +127,7 @@ replay(struct task *task, const char *text, size_t len, struct err *e)
 		size_t n = (size_t)(end - text);
 		struct err why;
 		json_t *line = json_parse(text, n, &why);
-		int rc = apply(&task->owned, line);
+		int rc = apply(task, line);
 
 		json_decref(line);
 		if (rc < 0)
@@ -194,7 +203,7 @@ change(struct task *task, json_t *line, struct err *e)
 	add_line(&text, line);
 	rc = append(task, buf_text(&text), buf_len(&text), e);
 	if (rc >= 0)
-		(void)apply(&task->owned, line);
+		(void)apply(task, line);
 	if (rc == 1 && rewrite(task, &later) < 0)
 		task->journal_limit *= 2; /* the change itself is kept: try again when it has grown */
 	buf_done(&text);
@@ -214,6 +223,16 @@ task_learn(struct task *task, const char *id, struct err *e)
 	if (check_id(id, e) < 0)
 		return -1;
 	return owned_image(&task->owned, id) != NULL ? 0 : change(task, json_pack("{s:s}", "learn", id), e);
+}
+
+int
+task_built(struct task *task, const char *id, const json_t *facts, struct err *e)
+{
+	if (check_id(id, e) < 0)
+		return -1;
+	if (owned_image(&task->owned, id) != NULL && builds_find(&task->builds, id) != NULL)
+		return 0;
+	return change(task, json_pack("{s:s, s:O}", "learn", id, "build", facts), e);
 }
 
 int

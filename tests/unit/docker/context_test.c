@@ -58,7 +58,8 @@ run(struct outcome *o, const struct buf *body, const struct context_ask *ask, si
 		} while (o->rc == FILTER_MORE && n >= high);
 	} while (o->rc == FILTER_MORE && (given < buf_len(body) || buf_len(&in) > 0 || n > 0));
 	o->judged = context_judged(f);
-	(void)snprintf(o->digest, sizeof o->digest, "%s", o->rc == FILTER_DONE ? context_digest(f) : "");
+	(void)snprintf(
+	    o->digest, sizeof o->digest, "%s", o->rc == FILTER_DONE ? context_facts(f)->sha256 : "");
 	filter_free(f);
 	buf_done(&in);
 	buf_done(&part);
@@ -715,6 +716,8 @@ test_room(void)
 	struct filter *f = context_filter_new(&ask, &facts);
 	struct buf in = { 0 }, out = { 0 };
 	size_t most = 0, total = 0;
+	const struct context_facts *known;
+	char hex[HASH_HEX_MAX];
 	struct err e;
 	int rc;
 
@@ -732,7 +735,16 @@ test_room(void)
 	    "out passes high by one piece at most");
 	ok(context_judged(f) && facts.base_count == 1 && facts.bases[0].own, "the facts are there");
 	is_int(f->run(f, &in, 1, &out, 1 << 20, &e), FILTER_DONE, "done stays done");
-	is_int(strlen(context_digest(f)), 64, "with its digest");
+	known = context_facts(f);
+	is_int(strlen(known->sha256), 64, "with its digest");
+	is_int(known->bytes, total + buf_len(&out), "of so many bytes");
+	is_int(known->entries, 2, "of so many entries");
+	is_str(known->dockerfile, "Dockerfile", "the Dockerfile's name");
+	is_int(known->dockerfile_bytes, 9, "its size as it came");
+	hash_once(HASH_SHA256, "FROM own\n", 9, hex);
+	is_str(known->dockerfile_sha256, hex, "its hash as it came");
+	ok(strlen(known->rewritten_sha256) == 64 && strcmp(known->rewritten_sha256, hex) != 0,
+	    "and as the engine gets it, with the mapped name");
 	filter_free(f);
 	buf_done(&in);
 	buf_done(&out);

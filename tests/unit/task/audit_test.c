@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "http/target.h"
+#include "policy/param.h"
 #include "scratch.h"
 #include "tap.h"
 
@@ -31,6 +32,35 @@ static const struct {
 	{ "remote", "://", "{\"remote\":\"://\"}" },
 	{ "q", "\n\x1b[2J\xe2\x80\xae", "{\"q\":\"\\n\\u001B[2J\\u202E\"}" },
 };
+
+/* What is forwarded, for evidence. */
+static void
+test_call(void)
+{
+	static struct call c;
+	char version[] = "VERSION", *public[] = { version };
+	struct err e = { 0 };
+	json_t *v;
+	char *text;
+
+	call_start(&c, ROUTE_BUILD, task, 41);
+	is_int(
+	    call_add(&c, PARAM_T, "dind.invalid/abcdefghijklmnopqrst/docker.io/library/app:1", &e), 0, "t");
+	is_int(call_add(&c, PARAM_BUILDARGS, "{\"TOKEN\":\"sekrit\",\"VERSION\":\"1\"}", &e), 0, "buildargs");
+	is_int(call_add(&c, PARAM_EXTRAHOSTS, "a:1.2.3.4", &e), 0, "extrahosts");
+	is_int(call_add(&c, PARAM_EXTRAHOSTS, "b:1.2.3.4", &e), 0, "another");
+	is_int(call_add(&c, PARAM_RM, "1", &e), 0, "rm");
+	is_int(call_add(&c, PARAM_CACHEFROM, "[\"sha256:1\"]", &e), 0, "cachefrom");
+	is_int(call_add(&c, PARAM_REGISTRY_CONFIG, "c2Vrcml0", &e), 0, "credentials");
+	v = audit_call(&c, 1, public);
+	text = json_text(v, 1);
+	is_str(text,
+	    "{\"buildargs\":{\"TOKEN\":\"(redacted)\",\"VERSION\":\"1\"},\"extrahosts\":[\"a:1.2.3.4\","
+	    "\"b:1.2.3.4\"],\"rm\":\"1\",\"X-Registry-Config\":\"(redacted)\"}",
+	    "parameters as forwarded, without secrets and names");
+	free(text);
+	json_decref(v);
+}
 
 static void
 test_query(void)
@@ -255,6 +285,7 @@ main(void)
 {
 	scratch_make();
 	test_query();
+	test_call();
 	test_query_lists();
 	test_write();
 	test_crash();

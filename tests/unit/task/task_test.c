@@ -69,7 +69,11 @@ static const struct {
 	                                  "missing" },
 	{ ARTIFACT("public/a.tar", "{\"image\":\"App\"}"), "payload.dind.artifacts['public/a.tar'].image: " },
 	{ ARTIFACT("public/a.tar", "{\"image\":\"app\",\"tag\":1}"),
-	    "unknown key 'payload.dind.artifacts['public/a.tar'].tag'; expected image, expires" },
+	    "unknown key 'payload.dind.artifacts['public/a.tar'].tag'; expected image, expires, provenance" },
+	{ ARTIFACT("public/a.tar", "{\"image\":\"app\",\"provenance\":1}"),
+	    ".provenance' must be true or false, not 1" },
+	{ ARTIFACT("public/a.tar", "{\"image\":\"app\",\"provenance\":true}"),
+	    ".provenance' must be false: this host signs nothing (evidence.key), not true" },
 	{ ARTIFACT("public/a.tar", "{\"image\":\"app\",\"expires\":1}"), ".expires' must be a time such as" },
 	{ ARTIFACT("public/a.tar", "{\"image\":\"app\",\"expires\":\"2001-01-01T00:00:00Z\"}"),
 	    ".expires' must be a time to come, not \"2001-01-01T00:00:00Z\"" },
@@ -163,6 +167,14 @@ test_names(void)
 	is_int(task_check_artifact(name, &e), -1, "a part of 241 characters");
 	memcpy(name + 240 - 4, ".tar", 5);
 	is_int(task_check_artifact(name, &e), 0, "a part of 240 characters");
+	is_int(task_check_provenance(name, &e), -1, "too long for its statement's name");
+	memcpy(name + 224 - 4, ".tar", 5);
+	is_int(task_check_provenance(name, &e), 0, "a part of 224 characters has one");
+	is_int(task_check_stored("a.tar", &e), 0, "stores have images");
+	is_int(task_check_stored("a.tar.provenance.json", &e), 0, "and their statements");
+	is_int(task_check_stored("a.provenance.json", &e), -1, "but no other statements");
+	is_int(task_check_stored("public/logs/a.tar.provenance.json", &e), -1, "nor what is the worker's");
+	is_int(task_check_artifact("a.tar.provenance.json", &e), -1, "a task declares no statement");
 }
 
 static void
@@ -356,6 +368,38 @@ test_owned(void)
 	tasks_close(home);
 }
 
+/* What is known of a build stands in the line that says whose its image is. */
+static void
+test_built(void)
+{
+	struct tasks *home = reopen(NULL);
+	struct task *a = register_one(home, "built");
+	json_t *facts = json_pack("{s:s}", "started", "2026-11-23T22:00:00.000Z");
+	struct err e = { 0 };
+
+	is_int(task_built(a, "sha256:12", facts, &e), -1, "not an id");
+	is_int(task_built(a, id1, facts, &e), 0, "built");
+	json_object_set_new(facts, "started", json_string("later"));
+	is_int(task_built(a, id1, facts, &e), 0, "built again, from the cache");
+	is_int(task_learn(a, id2, &e), 0, "another came without facts");
+	home = reopen(reopen(home));
+	a = tasks_find(home, "built");
+	is_str(builds_find(&a->builds, id1), "{\"started\":\"2026-11-23T22:00:00.000Z\"}",
+	    "the first build, over two restarts");
+	ok(owned_image(&a->owned, id2) != NULL && builds_find(&a->builds, id2) == NULL,
+	    "nothing is invented");
+	is_int(task_built(a, id2, facts, &e), 0, "its build is known later");
+	is_str(builds_find(&a->builds, id2), "{\"started\":\"later\"}", "then it is kept");
+	is_int(task_forget(a, id1, &e), 0, "forget");
+	ok(builds_find(&a->builds, id1) == NULL, "the facts go with the image");
+	home = reopen(home);
+	a = tasks_find(home, "built");
+	ok(builds_find(&a->builds, id1) == NULL && builds_find(&a->builds, id2) != NULL, "for good");
+	is_int(task_remove(a, &e), 0, "removed");
+	json_decref(facts);
+	tasks_close(home);
+}
+
 /* A crash in the middle of a line: that change never happened. In the middle of the file it is damage. */
 static void
 test_damage(void)
@@ -470,6 +514,7 @@ main(void)
 	test_bodies();
 	test_register();
 	test_owned();
+	test_built();
 	test_damage();
 	test_half();
 	test_full();
