@@ -190,8 +190,9 @@ zstd_open(void)
 	return d;
 }
 
-/* A frame's first byte goes alone: when libzstd (1.5.4) sees a frame whole it takes a short cut, which is stricter
- * about the declared size than its stream is; what is accepted must not depend on how the bytes arrive. */
+/* A frame's first byte goes alone: when libzstd (1.5.4) sees a frame whole it takes a short cut, which is
+ * stricter about the declared size than its stream is; what is accepted must not depend on how the bytes
+ * arrive. */
 static int
 zstd_step(struct decoding *d, struct codec_step *s, struct err *e)
 {
