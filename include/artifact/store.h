@@ -39,6 +39,7 @@ typedef void store_end_cb(void *arg, enum store_end end, const json_t *where, co
 
 struct store;
 struct store_job;
+struct source_ops;
 
 struct store_ops {
 	const char *type; /* a word of the setting store.type */
@@ -46,6 +47,7 @@ struct store_ops {
 	struct store_job *(*put)(struct store *s, const struct store_item *item, store_end_cb *cb, void *arg);
 	uint64_t (*sent)(const struct store_job *job);
 	void (*cancel)(struct store_job *job);
+	const struct source_ops *out; /* artifact/source.h: what is put here can be fetched */
 	int (*sweep)(struct store *s, struct err *e);
 	void (*describe)(const struct store *s, struct buf *out);
 	void (*free)(struct store *s);

@@ -18,6 +18,10 @@ int fs_write_all(int fd, const void *bytes, size_t len, struct err *e);
 /* Replaces the file atomically and durably. */
 int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *e);
 
+/* Replaces the file (mode 0600) by a rename, so that a reader sees one or the other, but does not sync: for
+ * what is news, not a record. */
+int fs_show(const char *path, const char *text, struct err *e);
+
 /* Appends the file's bytes to out; refuses files above max bytes. e->code is ENOENT when missing. */
 int fs_read(const char *path, size_t max, struct buf *out, struct err *e);
 

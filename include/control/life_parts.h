@@ -53,6 +53,9 @@ struct ending_waiter {
 	struct ending_waiter *next;
 };
 
+struct fetching;
+struct layers;
+struct load_waiter;
 struct loading;
 
 struct life {
@@ -71,8 +74,15 @@ struct life {
 	struct event *tick;    /* asks for the version until it is known, sweeps the spool */
 	struct exporting *exports;
 	struct ending *endings;
+	struct load_waiter *finders; /* whose content is not known yet */
 	struct loading *loadings;
-	unsigned loads;
+	struct fetching *fetchings;
+	int fetch_notify;
+	unsigned fetch_age; /* s since the spool was swept */
+	struct event *fetch_news;
+	struct layers *layers;
+	unsigned loads, load_failures[3]; /* by enum load_fault */
+	uint64_t load_fetched, load_saved;
 };
 
 /* An error as the control API tells it. */
@@ -118,9 +128,17 @@ size_t ending_left(const struct ending *n, const json_t *list, struct owned *lef
 /* life_usage.c */
 void usage_tick(struct life *l);
 
-/* life_image.c */
+/* life_held.c */
 /* Calls that remove the loaded images that only this user still held; appended to calls. */
 size_t held_release(struct life *l, const char *user, struct call **calls, size_t max);
+
+/* life_image.c, life_load.c, life_fetch.c, life_layers.c: before the process is confined; then every second;
+ * at shutdown, in this order */
+int fetchings_open(struct life *l, struct err *e);
+void fetchings_tick(struct life *l);
+void finders_stop(struct life *l);
 void loadings_stop(struct life *l);
+void layers_free(struct life *l);
+void fetchings_close(struct life *l);
 
 #endif

@@ -85,4 +85,10 @@ struct reference_pair {
 void reference_unmap_text(const char *text, size_t len, const char *ns, const struct reference_pair *pairs,
     size_t count, struct buf *out);
 
+/*
+ * How an engine names a chain of layers, by the diff ids from the base up (OCI image-spec, config.md, "Layer
+ * ChainID"): chain is "" before the first, and the name of the layers so far behind each call.
+ */
+void reference_chain(char chain[REFERENCE_ID_MAX], const char *diff_id);
+
 #endif

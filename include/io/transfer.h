@@ -22,6 +22,7 @@ struct event_base;
  */
 struct transfers; /* the connections, kept alive between requests */
 struct transfer;
+struct transfer_result;
 
 struct transfer_ask {        /* copied, except the body, which stays as it is until the callback */
 	const char *method;  /* "GET", "HEAD", "PUT", "POST", "DELETE" */
@@ -32,6 +33,10 @@ struct transfer_ask {        /* copied, except the body, which stays as it is un
 	uint64_t offset, length;
 	size_t answer_max;      /* of the body; more is TRANSFER_EXCESS */
 	unsigned reply_seconds; /* 0: 60 */
+	/* With a sink: sees status and head of the answer (struct transfer_result without a body and an end)
+	 * before the first piece, or at the end of an answer without one; not 0 ends the transfer as
+	 * TRANSFER_EXCESS. Starts and cancels no transfer. May be NULL. */
+	int (*begin)(void *arg, const struct transfer_result *head);
 	/* Takes the answer's body when the status is 200 or 206, piece by piece; not 0 ends the transfer as
 	 * TRANSFER_EXCESS. Starts and cancels no transfer. */
 	int (*sink)(void *arg, const void *bytes, size_t len);

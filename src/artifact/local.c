@@ -285,6 +285,7 @@ static const struct store_ops ops = {
 	.put = put,
 	.sent = sent,
 	.cancel = cancel,
+	.out = &local_source_ops,
 	.sweep = local_sweep,
 	.describe = describe,
 	.free = free_store,

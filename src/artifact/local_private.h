@@ -35,6 +35,8 @@ json_t *local_read(const struct local_names *n, struct err *e);
 /* Has the record an "expires" that lies behind us? */
 int local_expired(const json_t *record);
 
+extern const struct source_ops local_source_ops; /* local_source.c */
+
 int local_sweep(struct store *s, struct err *e);
 
 #endif

@@ -35,6 +35,7 @@ static const struct store_ops ops = {
 	.put = s3_put,
 	.sent = s3_put_sent,
 	.cancel = s3_put_cancel,
+	.out = &s3_source_ops,
 	.sweep = s3_sweep,
 	.describe = describe,
 	.free = free_store,

@@ -32,6 +32,9 @@ struct s3_call {
 	unsigned generation; /* of the key and the clock that signed it */
 	struct event *pause;
 	struct transfer *transfer;
+	int (*begin)(void *arg, const struct transfer_result *head);
+	int (*sink)(void *arg, const void *bytes, size_t len);
+	int seen; /* begin() was called: the answer is what was hoped for */
 	s3_call_cb *cb;
 	void *arg;
 };
@@ -81,6 +84,23 @@ s3_call_sent(const struct s3_call *c)
 
 static void on_answer(void *arg, const struct transfer_result *t);
 
+static int
+on_head(void *arg, const struct transfer_result *head)
+{
+	struct s3_call *c = arg;
+
+	c->seen = 1;
+	return c->begin(c->arg, head);
+}
+
+static int
+on_bytes(void *arg, const void *bytes, size_t len)
+{
+	struct s3_call *c = arg;
+
+	return c->sink(c->arg, bytes, len);
+}
+
 static char *
 sign(const struct s3_call *c, struct buf *headers)
 {
@@ -124,7 +144,9 @@ send_now(struct s3_call *c)
 	        .offset = c->offset,
 	        .length = c->length,
 	        .answer_max = S3_ANSWER_MAX,
-	        .reply_seconds = c->reply_seconds },
+	        .reply_seconds = c->reply_seconds,
+	        .begin = c->sink != NULL ? on_head : NULL,
+	        .sink = c->sink != NULL ? on_bytes : NULL },
 	    on_answer, c);
 	mem_wipe(headers.data, headers.cap); /* a token may stand in it */
 	buf_done(&headers);
@@ -153,6 +175,8 @@ s3_call_start(struct s3 *home, const struct s3_ask *ask, s3_call_cb *cb, void *a
 		.length = ask->length,
 		.reply_seconds = ask->reply_seconds,
 		.most = ask->tries > 0 ? ask->tries : home->pace.tries,
+		.begin = ask->begin,
+		.sink = ask->sink,
 		.cb = cb,
 		.arg = arg };
 	c->query_count = copy_pairs(c->query, ask->query, S3_QUERY_MAX);
@@ -362,6 +386,7 @@ on_answer(void *arg, const struct transfer_result *t)
 	c->tries++;
 	r.tries = c->tries;
 	r.good = t->end == TRANSFER_ANSWERED && t->status >= 200 && t->status < 300 && !wrong;
+	r.good |= t->end == TRANSFER_EXCESS && c->seen;
 	if (r.good) {
 		reply(c, &r);
 		return;

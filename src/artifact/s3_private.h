@@ -9,6 +9,7 @@
 #include "artifact/retry.h"
 #include "artifact/s3.h"
 #include "artifact/sigv4.h"
+#include "artifact/source.h"
 #include "artifact/store.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -95,6 +96,10 @@ struct s3_ask {                                                         /* copie
 	const char *sha256;     /* of the body, hex; needed for one from a file */
 	unsigned reply_seconds; /* 0: as usual */
 	unsigned tries;         /* 0: as usual */
+	/* of an answer that is not held, as in io/transfer.h; called with the callback's arg. What they did
+	 * not want (TRANSFER_EXCESS) is no error. */
+	int (*begin)(void *arg, const struct transfer_result *head);
+	int (*sink)(void *arg, const void *bytes, size_t len);
 };
 
 struct s3_reply {
@@ -246,5 +251,25 @@ void s3_job_refused(struct store_job *j, const struct s3_reply *r); /* the end t
 uint64_t s3_part_length(const struct store_job *j, size_t part);
 
 int s3_sweep(struct store *s, struct err *e);
+
+/* --- the way out: s3_find.c, s3_read.c */
+
+struct s3_source {
+	struct source source;
+	char *key; /* of the object */
+};
+void s3_source_free(struct source *s);
+
+struct source_find *s3_find(struct store *s, const struct source_want *w, source_found_cb *cb, void *arg);
+void s3_find_cancel(struct source_find *f);
+/* The highest run below `below` in a list of what lies under a task's prefix; -1: there is none. */
+int64_t s3_find_run(const char *text, size_t len, const char *prefix, int64_t below, struct err *e);
+/* Is the answer to a request for an artifact, and why not? *end and why are set as for source_found_cb. */
+void s3_judge_out(const struct s3_reply *r, enum source_end *end, struct err *why);
+
+struct source_read *s3_read(struct source *s, const struct source_range *r, source_read_cb *cb, void *arg);
+void s3_read_cancel(struct source_read *r);
+
+extern const struct source_ops s3_source_ops;
 
 #endif

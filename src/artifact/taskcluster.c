@@ -50,6 +50,7 @@ static const struct store_ops ops = {
 	.put = tc_put,
 	.sent = tc_sent,
 	.cancel = tc_cancel,
+	.out = &tc_source_ops,
 	.sweep = sweep,
 	.describe = describe,
 	.free = free_store,

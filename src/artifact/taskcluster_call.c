@@ -29,6 +29,7 @@ struct tc_call {
 	char *url, *text; /* of the body, NULL = none */
 	char *task_dir, *key_file, *scope;
 	const struct tc_key *key;
+	int open;          /* without credentials it is asked as nobody: what is public is for all */
 	char mark[65];     /* of the credentials that were used last; "" = none yet */
 	char refusal[480]; /* what they were answered */
 	int64_t until;     /* ms: while it waits for fresh ones */
@@ -127,13 +128,14 @@ sign(struct tc_call *c, const struct tc_key *k, struct buf *headers, struct err 
 
 static void on_answer(void *arg, const struct transfer_result *t);
 
+/* k NULL: as nobody. */
 static void
 send_as(struct tc_call *c, const struct tc_key *k)
 {
 	struct buf headers = { 0 };
 	struct err e = { 0 };
 
-	if (sign(c, k, &headers, &e) < 0) {
+	if (k != NULL && sign(c, k, &headers, &e) < 0) {
 		buf_done(&headers);
 		give_up(c, &e);
 		return;
@@ -190,7 +192,11 @@ send_request(struct tc_call *c)
 		send_as(c, c->key);
 		return;
 	}
-	if (tc_key_read(&k, c->key_file, &e) < 0 || strcmp(k.mark, c->mark) == 0) {
+	if (tc_key_read(&k, c->key_file, &e) < 0 && e.code == ENOENT && c->open && c->mark[0] == '\0') {
+		send_as(c, NULL);
+		return;
+	}
+	if (k.id == NULL || strcmp(k.mark, c->mark) == 0) {
 		tc_key_done(&k);
 		wait_more(c, &e);
 		return;
@@ -269,7 +275,7 @@ renew(struct tc_call *c, const struct transfer_result *t, const struct err *why)
 		arm(c, 0);
 		return 1;
 	}
-	if (c->key != NULL)
+	if (c->key != NULL || c->mark[0] == '\0')
 		return 0;
 	keep_refusal(c, why);
 	if (c->refused++ > 0) {
@@ -325,7 +331,8 @@ tc_call_start(struct taskcluster *home, const struct tc_ask *ask, tc_call_cb *cb
 	c->url = mem_printf("%s/api/%s", home->root, ask->path);
 	c->text = ask->body != NULL ? json_text(ask->body, 1) : NULL;
 	if (ask->key == NULL) {
-		c->task_dir = mem_printf("%s/%s", home->tasks, ask->session);
+		c->open = ask->keys != NULL;
+		c->task_dir = c->open ? mem_str(ask->keys) : mem_printf("%s/%s", home->tasks, ask->session);
 		c->key_file = mem_printf("%s/credentials.json", c->task_dir);
 		c->scope = mem_str(ask->scope);
 	}

@@ -119,7 +119,7 @@ static enum tc_data_end end_of(enum retry_class class)
 }
 
 enum tc_data_end
-tc_data_judge(const struct transfer_result *r, struct err *why)
+tc_data_refused(const struct transfer_result *r, struct err *why)
 {
 	char code[WORD_MAX], message[200];
 	const char *text = buf_text(r->body);
@@ -128,8 +128,6 @@ tc_data_judge(const struct transfer_result *r, struct err *why)
 		*why = r->why;
 		return end_of(retry_judge(r->end, 0, NULL));
 	}
-	if ((r->status == 200 || r->status == 201 || r->status == 204) && text[0] != '<')
-		return TC_DATA_SENT; /* nothing, that is: no page of a proxy's, and no <Error> */
 	element(text, "Code", code, sizeof code);
 	element(text, "Message", message, sizeof message);
 	if (r->status >= 300 && r->status < 400)
@@ -140,4 +138,14 @@ tc_data_judge(const struct transfer_result *r, struct err *why)
 	if (is_expired(r->status, code, message))
 		return TC_DATA_EXPIRED;
 	return end_of(retry_judge(r->end, r->status, code));
+}
+
+enum tc_data_end
+tc_data_judge(const struct transfer_result *r, struct err *why)
+{
+	int good = r->status == 200 || r->status == 201 || r->status == 204;
+
+	if (r->end == TRANSFER_ANSWERED && good && buf_text(r->body)[0] != '<')
+		return TC_DATA_SENT; /* nothing, that is: no page of a proxy's, and no <Error> */
+	return tc_data_refused(r, why);
 }

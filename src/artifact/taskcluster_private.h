@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "artifact/retry.h"
+#include "artifact/source.h"
 #include "artifact/store.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -62,8 +63,10 @@ struct tc_ask { /* all is copied, but the key is borrowed until the callback */
 	const char *method;
 	const char *path;         /* below <rootUrl>/api/, escaped: "queue/v1/ping" */
 	const json_t *body;       /* NULL = none */
-	const struct tc_key *key; /* NULL: those of the task `session`, narrowed to `scope` */
+	const struct tc_key *key; /* NULL: those of the task `session`, narrowed to `scope` (NULL = not) */
 	const char *session, *scope;
+	const char
+	    *keys; /* instead of session: the directory with credentials.json; without one, nobody asks */
 };
 
 struct tc_reply {               /* borrowed */
@@ -104,6 +107,35 @@ int tc_data_url(const char *root, const char *url, struct err *e);
 char *tc_data_headers(const json_t *wanted, uint64_t size, struct err *e);
 /* why is set unless SENT. */
 enum tc_data_end tc_data_judge(const struct transfer_result *r, struct err *why);
+/* The same of an answer that is none of those hoped for. */
+enum tc_data_end tc_data_refused(const struct transfer_result *r, struct err *why);
+
+/* --- the way out: taskcluster_find.c, taskcluster_read.c */
+
+struct tc_source {
+	struct source source;
+	char *url; /* pre-signed */
+};
+struct tc_source *tc_source_new(struct taskcluster *home);
+void tc_source_free(struct source *s);
+
+struct source_find *tc_find(struct store *s, const struct source_want *w, source_found_cb *cb, void *arg);
+void tc_find_cancel(struct source_find *f);
+/* What the deployment said of an artifact: 1 = its bytes are behind the URL, 0 = ask the object service (name
+ * and key are set), -1. */
+int
+tc_find_content(struct tc_source *s, const json_t *content, char **name, struct tc_key *key, struct err *e);
+/* What the object service said: URL and hashes. */
+int tc_find_download(struct tc_source *s, const json_t *download, struct err *e);
+/* The last run of a task's status, -1. */
+int64_t tc_find_run(const json_t *status, struct err *e);
+
+/* What an answer to a GET of the URL means; seen: its begin() was called. */
+enum source_end tc_judge_read(const struct transfer_result *r, int seen, struct err *why);
+struct source_read *tc_read(struct source *s, const struct source_range *r, source_read_cb *cb, void *arg);
+void tc_read_cancel(struct source_read *r);
+
+extern const struct source_ops tc_source_ops;
 
 /* --- a put: taskcluster_put.c */
 

@@ -87,6 +87,25 @@ fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct 
 	return rc;
 }
 
+int
+fs_show(const char *path, const char *text, struct err *e)
+{
+	char *tmp = mem_printf("%s.new", path);
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc;
+
+	if (fd < 0) {
+		rc = err_set(e, errno, "cannot create '%s': %m", tmp);
+	} else {
+		rc = fs_write_all(fd, text, strlen(text), e);
+		close(fd);
+		if (rc == 0 && rename(tmp, path) < 0)
+			rc = err_set(e, errno, "cannot rename '%s': %m", tmp);
+	}
+	free(tmp);
+	return rc;
+}
+
 static int
 read_fd(int fd, size_t max, struct buf *out, struct err *e)
 {

@@ -136,6 +136,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	if (l->engine_api == 0 && l->version == NULL)
 		ask_version(l);
 	usage_tick(l);
+	fetchings_tick(l);
 }
 
 static int
@@ -174,8 +175,9 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 	if (l->tick == NULL)
 		abort();
 	(void)event_add(l->tick, &(struct timeval){ .tv_sec = 1 });
+	l->fetch_notify = -1;
 	ask_version(l);
-	if (resume(l, e) < 0) {
+	if (fetchings_open(l, e) < 0 || resume(l, e) < 0) {
 		life_free(l);
 		return NULL;
 	}
@@ -193,7 +195,10 @@ life_free(struct life *l)
 	proxy_stop_waking(&l->proxy);
 	proxy_done(&l->proxy);
 	end_stop(l);
+	finders_stop(l);
 	loadings_stop(l);
+	layers_free(l);
+	fetchings_close(l);
 	fetch_cancel(l->version);
 	fetch_cancel(l->usage);
 	event_free(l->tick);
@@ -248,7 +253,17 @@ life_metrics(struct life *l)
 		{ "builds_total", "counter", "Builds started", l->proxy.builds },
 		{ "failures_total", "counter", "Answers that ended in an error of engine or proxy",
 		    l->proxy.failures },
-		{ "image_loads_total", "counter", "Images loaded for tasks", l->loads },
+		{ "image_loads_total", "counter", "Images loaded for tasks, or here already", l->loads },
+		{ "image_load_fetched_bytes_total", "counter", "Bytes fetched from the store to load images",
+		    l->load_fetched },
+		{ "image_load_saved_bytes_total", "counter",
+		    "Bytes that were not fetched, because the engine had their layers", l->load_saved },
+		{ "image_load_worker_failures_total", "counter", "Loads that failed by this host's fault",
+		    l->load_failures[0] },
+		{ "image_load_task_failures_total", "counter", "Loads that failed by the task's fault",
+		    l->load_failures[1] },
+		{ "image_load_service_failures_total", "counter", "Loads that failed by the store's fault",
+		    l->load_failures[2] },
 	};
 
 	for (const struct task *t = tasks_first(l->tasks); t != NULL; t = t->next) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 static const char lower[] = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -227,4 +228,17 @@ reference_is_ns(const char *text)
 {
 	return strspn(text, "abcdefghijklmnopqrstuvwxyz234567") == REFERENCE_NS_LEN &&
 	       text[REFERENCE_NS_LEN] == '\0';
+}
+
+void
+reference_chain(char chain[REFERENCE_ID_MAX], const char *diff_id)
+{
+	char text[2 * REFERENCE_ID_MAX], digest[HASH_HEX_MAX];
+
+	(void)snprintf(text, sizeof text, "%s %s", chain, diff_id);
+	hash_once(HASH_SHA256, text, strlen(text), digest);
+	if (chain[0] == '\0')
+		(void)snprintf(chain, REFERENCE_ID_MAX, "%s", diff_id);
+	else
+		(void)snprintf(chain, REFERENCE_ID_MAX, "sha256:%.64s", digest);
 }

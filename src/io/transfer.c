@@ -101,6 +101,19 @@ keep(struct transfer *t, unsigned status, const char *bytes, size_t len)
 	return len;
 }
 
+/* -1: whoever asked does not want what follows this head. */
+static int
+begin(struct transfer *t, unsigned status)
+{
+	const struct transfer_result head = { .status = status, .head = buf_text(&t->head) };
+
+	if (t->begun || t->begin == NULL)
+		return 0;
+	t->begun = 1;
+	t->excess = t->begin(t->arg, &head) != 0;
+	return t->excess ? -1 : 0;
+}
+
 static size_t
 on_body(char *bytes, size_t size, size_t count, void *arg)
 {
@@ -111,6 +124,8 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 	t->received += len;
 	if (t->sink == NULL || (status != 200 && status != 206))
 		return keep(t, status, bytes, len);
+	if (begin(t, status) < 0)
+		return 0;
 	if (len > 0 && t->sink(t->arg, bytes, len) != 0) {
 		t->excess = 1;
 		return 0;
@@ -205,6 +220,7 @@ transfer_start(struct transfers *all, const struct transfer_ask *ask, transfer_c
 		.offset = ask->offset,
 		.length = ask->length,
 		.answer_max = ask->answer_max,
+		.begin = ask->begin,
 		.sink = ask->sink,
 		.socket = CURL_SOCKET_BAD,
 		.reply_ms = ask->reply_seconds > 0 ? (int64_t)ask->reply_seconds * 1000 : all->reply_ms };
@@ -380,11 +396,13 @@ explain(const struct transfer *t, CURLcode code, enum transfer_end end, struct e
 void
 transfer_finish(struct transfer *t, CURLcode code)
 {
-	struct transfer_result r = { .end = judge(t, code),
-		.status = status_of(t),
-		.sent = transfer_sent(t),
-		.received = t->received };
+	struct transfer_result r = {
+		.status = status_of(t), .sent = transfer_sent(t), .received = t->received
+	};
 
+	if (code == CURLE_OK && !t->over && t->sink != NULL && (r.status == 200 || r.status == 206))
+		(void)begin(t, r.status); /* an empty body */
+	r.end = judge(t, code);
 	transfer_leave(t);
 	explain(t, code, r.end, &r.why);
 	r.head = buf_text(&t->head);

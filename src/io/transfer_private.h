@@ -33,7 +33,9 @@ struct transfer {
 	int read_errno;              /* the file could not be read */
 
 	size_t answer_max;
+	int (*begin)(void *arg, const struct transfer_result *head);
 	int (*sink)(void *arg, const void *bytes, size_t len);
+	int begun; /* begin() was called */
 	int excess, head_whole;
 	struct buf head, body;
 	uint64_t received;

@@ -166,17 +166,20 @@ static int
 confine_self(const struct settings *s, struct err *e)
 {
 	char *tasks = mem_printf("%s/tasks", s->state_dir), *images = mem_printf("%s/images", s->state_dir);
+	char *fetch = mem_printf("%s/fetch", s->spool_dir);
 	const struct confine_path paths[] = {
 		{ s->run_dir, CONFINE_SOCKETS },
 		{ tasks, CONFINE_CHANGE },
 		{ images, CONFINE_CHANGE },
 		{ s->audit_dir, CONFINE_APPEND },
 		{ s->spool_dir, CONFINE_READ | CONFINE_REMOVE },
+		{ fetch, CONFINE_CHANGE },
 		{ s->store_dir, CONFINE_READ },
 		{ 0 },
 	};
 	int rc = confine(CONFINE_FRONT, paths, e);
 
+	free(fetch);
 	free(tasks);
 	free(images);
 	return rc;

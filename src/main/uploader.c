@@ -1,4 +1,5 @@
-/* dind-uploader: takes sealed artifacts from the spool to the artifact store. */
+/* dind-uploader: takes sealed artifacts from the spool to the artifact store, and fetches what is asked for.
+ */
 
 #include <event2/event.h>
 #include <getopt.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "artifact/fetcher.h"
 #include "artifact/store.h"
 #include "artifact/upload.h"
 #include "base/buf.h"
@@ -26,6 +28,7 @@ struct program {
 	struct event_base *base;
 	struct store *store;
 	struct uploader *uploader;
+	struct fetcher *fetcher;
 	struct event *term, *interrupt, *hangup;
 	const char *config;
 	int once;
@@ -171,8 +174,10 @@ summarize(void *arg, char *line, size_t size)
 {
 	const struct program *p = arg;
 
-	(void)snprintf(line, size, "%u artifacts done, %u failed", uploader_done(p->uploader),
-	    uploader_failed(p->uploader));
+	(void)snprintf(line, size, "%u artifacts done, %u failed; %u requests answered, %u failed",
+	    uploader_done(p->uploader), uploader_failed(p->uploader),
+	    p->fetcher != NULL ? fetcher_done(p->fetcher) : 0,
+	    p->fetcher != NULL ? fetcher_failed(p->fetcher) : 0);
 }
 
 static void
@@ -208,12 +213,15 @@ open_all(struct program *p, struct err *e)
 	p->store = store_open(p->base, &p->settings, e);
 	if (p->store != NULL)
 		p->uploader = uploader_new(p->base, &p->settings, p->store, &upload_pace, p->once, e);
-	return p->uploader == NULL ? -1 : 0;
+	if (p->uploader != NULL && !p->once)
+		p->fetcher = fetcher_new(p->base, &p->settings, p->store, &fetch_pace, e);
+	return p->uploader == NULL || (p->fetcher == NULL && !p->once) ? -1 : 0;
 }
 
 static void
 close_all(struct program *p)
 {
+	fetcher_free(p->fetcher);
 	uploader_free(p->uploader);
 	store_free(p->store);
 	notify_close();

@@ -372,26 +372,6 @@ spool_read_result(const char *root, enum spool_state state, const char *id, stru
 	return v;
 }
 
-/* Replaced by rename, so that a reader sees one or the other; not synced: it is news, not a record. */
-static int
-replace_progress(const char *path, const char *text, struct err *e)
-{
-	char *tmp = mem_printf("%s.new", path);
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int rc;
-
-	if (fd < 0) {
-		rc = err_set(e, errno, "cannot create '%s': %m", tmp);
-	} else {
-		rc = fs_write_all(fd, text, strlen(text), e);
-		close(fd);
-		if (rc == 0 && rename(tmp, path) < 0)
-			rc = err_set(e, errno, "cannot rename '%s': %m", tmp);
-	}
-	free(tmp);
-	return rc;
-}
-
 int
 spool_write_progress(
     const char *root, enum spool_state state, const char *id, uint64_t done, uint64_t total, struct err *e)
@@ -399,7 +379,7 @@ spool_write_progress(
 	char *path = path_of(root, state, id, "progress.json", e);
 	char *text = mem_printf(
 	    "{\"done\":%llu,\"total\":%llu}\n", (unsigned long long)done, (unsigned long long)total);
-	int rc = path == NULL ? -1 : replace_progress(path, text, e);
+	int rc = path == NULL ? -1 : fs_show(path, text, e);
 
 	free(text);
 	free(path);

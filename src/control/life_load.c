@@ -1,0 +1,441 @@
+/*
+ * One content on its way into the engine: is it here already? then what the engine has is asked, what is
+ * missing is fetched, dind-image loads it, and what the engine made of it is looked at. Whoever wants the
+ * same meanwhile waits for it.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/settings.h"
+#include "io/child.h"
+#include "io/fetch.h"
+#include "io/gate.h"
+#include "life_loading.h"
+#include "policy/param.h"
+
+enum { INSPECT_MAX = 1024 * 1024, INSPECT_SECONDS = 30, RULE_MAX = 48 };
+
+struct loading {
+	struct life *life;
+	char key[LOAD_KEY_LEN + 1];
+	char name[REFERENCE_MAX];
+	json_t *artifact;       /* what is known of it: of the store's record, and of the bytes */
+	json_t *want;           /* what the first asked, with the run that was found */
+	json_t *credentials;    /* of the first, NULL = those of its task */
+	char *file;             /* the tarball that is loaded */
+	uint64_t size;          /* of it, */
+	char sha256[65];        /* and its hash */
+	json_t *omitted;        /* layers that it lacks; NULL = none */
+	int whole;              /* nothing may be left out any more */
+	struct layers_ask *ask; /* what happens now: at most one of these */
+	struct fetching *fetching;
+	struct fetch *fetch;
+	uint32_t ticket;
+	struct child *child;
+
+	char id[REFERENCE_ID_MAX]; /* what is, or is to be, under the name */
+	struct load_result result;
+	struct err failure;
+	char rule[RULE_MAX]; /* of the failure, as dind-image said it */
+	enum load_fault fault;
+	struct load_waiter *waiters;
+	struct loading *next;
+};
+
+static void ask_engine(struct loading *x, fetch_cb *cb);
+static void obtain(struct loading *x);
+
+static void
+free_loading(struct loading *x)
+{
+	struct loading **at = &x->life->loadings;
+
+	while (*at != x)
+		at = &(*at)->next;
+	*at = x->next;
+	layers_cancel(x->life, x->ask);
+	if (x->ticket)
+		gate_cancel(x->life->gate, x->ticket);
+	child_kill(x->child);
+	fetch_cancel(x->fetch);
+	fetching_done(x->fetching);
+	while (x->waiters != NULL) {
+		struct load_waiter *w = x->waiters;
+
+		x->waiters = w->next;
+		load_waiter_free(w);
+	}
+	json_decref(x->artifact);
+	json_decref(x->want);
+	json_decref(x->credentials);
+	json_decref(x->omitted);
+	free(x->file);
+	free(x);
+}
+
+void
+loadings_stop(struct life *l)
+{
+	while (l->loadings != NULL)
+		free_loading(l->loadings);
+}
+
+/* --- the end */
+
+static void
+answer_all(struct loading *x, const struct err *why)
+{
+	struct life *l = x->life;
+
+	while (x->waiters != NULL) {
+		struct load_waiter *w = x->waiters;
+
+		x->waiters = w->next;
+		if (why == NULL)
+			load_good(w, x->key, x->name, x->id, x->artifact, &x->result);
+		else
+			load_bad(w, why, x->fault);
+		load_waiter_free(w);
+	}
+	l->loads += why == NULL;
+	l->load_fetched += x->result.fetched;
+	l->load_saved += x->result.saved;
+	life_record(l, NULL, "image",
+	    why == NULL ? (x->result.fresh ? "load" : "load-cached") : "load-failed",
+	    json_pack("{s:s,s:O,s:I,s:I,s:s,s:[s]}", "image", x->name, "artifact", x->artifact, "fetched",
+	        (json_int_t)x->result.fetched, "saved", (json_int_t)x->result.saved, "reason",
+	        why == NULL ? "" : why->text, "ids", x->id));
+	free_loading(x);
+}
+
+static void
+fail(struct loading *x, const struct err *why, enum load_fault fault)
+{
+	struct err e = *why;
+
+	x->fault = fault;
+	answer_all(x, &e);
+}
+
+/* --- what the engine has under the name */
+
+static void
+on_dropped(void *arg, unsigned status, json_t *answer, const struct err *e)
+{
+	struct loading *x = arg;
+
+	(void)status;
+	(void)answer;
+	(void)e;
+	x->fetch = NULL;
+	fail(x, &x->failure, FAULT_WORKER);
+}
+
+/* What was loaded is not what was promised: the name goes again. */
+static void
+drop_wrong(struct loading *x)
+{
+	static struct call c; /* 100 KiB */
+
+	held_call(x->life, &c, ROUTE_IMAGE_REMOVE, x->name);
+	x->fetch = fetch_start(x->life->loop, x->life->gate, &c, INSPECT_MAX, INSPECT_SECONDS, on_dropped, x);
+}
+
+/* The engine answers 200 to a load whatever happens: only the id under the name tells (storage.md, finding
+ * 5). */
+static void
+on_loaded_inspect(void *arg, unsigned status, json_t *answer, const struct err *e)
+{
+	struct loading *x = arg;
+
+	x->fetch = NULL;
+	if (status == 200 && strcmp(json_str(answer, "Id", ""), x->id) == 0) {
+		answer_all(x, NULL);
+		return;
+	}
+	err_refuse(&x->failure, 502, "image-id",
+	    "the engine has '%s' under the loaded name, '%s' was expected: %s",
+	    json_str(answer, "Id", "nothing"), x->id, status ? "the image was removed" : e->text);
+	drop_wrong(x);
+}
+
+/* --- dind-image */
+
+static void
+take_failure(struct loading *x, const json_t *event)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	const char *rule = json_str(event, "rule", "");
+	size_t n = strspn(rule, letters);
+	int status = (int)json_num(event, "status", 500);
+
+	err_refuse(&x->failure, status < 400 || status > 599 ? 500 : status, "image-load", "%s",
+	    json_str(event, "message", "no reason given"));
+	if (n == 0 || n >= sizeof x->rule || rule[n] != '\0')
+		return;
+	memcpy(x->rule, rule, n + 1);
+	x->failure.rule = x->rule;
+}
+
+static void
+on_event(void *arg, const json_t *event)
+{
+	struct loading *x = arg;
+	const char *what = json_str(event, "event", "");
+
+	if (strcmp(what, "done") == 0)
+		(void)snprintf(x->id, sizeof x->id, "%s", json_str(event, "imageId", ""));
+	else if (strcmp(what, "error") == 0)
+		take_failure(x, event);
+}
+
+/* A layer that the engine had has gone since, or it wants to see all of them: once more, with all of them. */
+static int
+try_whole(struct loading *x)
+{
+	if (x->omitted == NULL || x->whole || strcmp(x->rule, "image-parts") != 0)
+		return 0;
+	log_info("life", "image %s: %s; it is fetched whole", x->name, x->failure.text);
+	x->whole = 1;
+	x->failure = (struct err){ 0 };
+	x->rule[0] = '\0';
+	obtain(x);
+	return 1;
+}
+
+static void
+on_end(void *arg, int status)
+{
+	struct loading *x = arg;
+
+	x->child = NULL;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && reference_is_id(x->id)) {
+		x->result.fresh = 1;
+		ask_engine(x, on_loaded_inspect);
+		return;
+	}
+	if (x->failure.status == 0)
+		err_refuse(&x->failure, 500, "image-process", "dind-image ended without a result");
+	if (!try_whole(x))
+		fail(x, &x->failure, x->failure.status < 500 ? FAULT_TASK : FAULT_WORKER);
+}
+
+static json_t *
+make_job(const struct loading *x)
+{
+	json_t *job = json_pack("{s:{s:s},s:s,s:s,s:I,s:s?,s:s,s:I}", "source", "path", x->file, "name",
+	    json_str(x->artifact, "name", ""), "sha256", x->sha256, "size", (json_int_t)x->size, "imageId",
+	    json_str(x->artifact, "imageId", NULL), "tag", x->name, "maxBytes",
+	    (json_int_t)x->life->settings->image_bytes);
+
+	if (x->omitted != NULL)
+		json_object_set(job, "have", x->omitted);
+	return job;
+}
+
+static void
+on_connected(void *arg, int fd, const struct err *why)
+{
+	struct loading *x = arg;
+	const char *argv[] = { x->life->settings->image_program, "load", NULL };
+	json_t *job;
+
+	x->ticket = 0;
+	if (fd < 0) {
+		fail(x, why, FAULT_WORKER);
+		return;
+	}
+	job = make_job(x);
+	x->child = child_start(x->life->loop, argv, job, fd, on_event, on_end, x, &x->failure);
+	json_decref(job);
+	if (x->child == NULL)
+		fail(x, &x->failure, FAULT_WORKER);
+}
+
+/* Takes file. */
+static void
+start_load(struct loading *x, char *file, const char *sha256, json_int_t size)
+{
+	static struct call c; /* 100 KiB */
+	struct err e = { 0 };
+
+	free(x->file);
+	x->file = file;
+	x->size = (uint64_t)size;
+	(void)snprintf(x->sha256, sizeof x->sha256, "%s", sha256);
+	call_start(&c, ROUTE_IMAGE_LOAD, CALL_NS_IMAGE, life_api(x->life));
+	(void)call_add(&c, PARAM_QUIET, "1", &e);
+	x->ticket = gate_connect(x->life->gate, &c, on_connected, x);
+}
+
+/* --- its bytes */
+
+/* What the result says of the artifact is kept; a hash that is known only now as well. */
+static void
+learn(struct loading *x, const json_t *result)
+{
+	static const char *const keys[] = { "sha256", "sha512", "imageId", "size" };
+
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (json_object_get(result, keys[i]) != NULL)
+			json_object_set(x->artifact, keys[i], json_object_get(result, keys[i]));
+	x->result.fetched += (uint64_t)json_num(result, "fetched", 0);
+	x->result.saved = (uint64_t)json_num(result, "saved", 0);
+	json_decref(x->omitted);
+	x->omitted = json_incref(json_object_get(result, "omitted"));
+}
+
+static void
+on_fetched(void *arg, const json_t *result, const struct err *why)
+{
+	struct loading *x = arg;
+	const json_t *data = json_object_get(result, "data");
+	enum load_fault fault;
+
+	if (result == NULL) {
+		fail(x, why, FAULT_WORKER);
+	} else if (data == NULL) {
+		fault = load_read_failure(result, &x->failure);
+		fail(x, &x->failure, fault);
+	} else {
+		learn(x, result);
+		start_load(
+		    x, fetching_data(x->fetching), json_str(data, "sha256", ""), json_num(data, "size", 0));
+	}
+}
+
+static void
+fetch_it(struct loading *x, const json_t *chains)
+{
+	struct err e = { 0 };
+
+	fetching_done(x->fetching);
+	json_object_set_new(x->want, "get", json_true());
+	json_object_del(x->want, "chains");
+	if (json_array_size(chains) > 0)
+		json_object_set(x->want, "chains", (json_t *)(uintptr_t)chains);
+	x->fetching = fetching_start(x->life, x->want, x->credentials, on_fetched, x, &e);
+	if (x->fetching == NULL)
+		fail(x, &e, FAULT_WORKER);
+}
+
+static void
+on_layers(void *arg, const json_t *chains)
+{
+	struct loading *x = arg;
+
+	x->ask = NULL;
+	fetch_it(x, chains);
+}
+
+/* Here in a file, or to be fetched; what the engine has is asked where it can be of use. */
+static void
+obtain(struct loading *x)
+{
+	const char *path = json_str(x->want, "path", NULL), *name = json_str(x->artifact, "name", "");
+	size_t len = strlen(name);
+
+	if (path != NULL)
+		start_load(
+		    x, mem_str(path), json_str(x->artifact, "sha256", ""), json_num(x->artifact, "size", 0));
+	else if (!x->whole && len > 4 && strcmp(name + len - 4, ".zst") == 0)
+		x->ask = layers_ask(x->life, on_layers, x);
+	else
+		fetch_it(x, NULL);
+}
+
+/* --- is it here? */
+
+static void
+on_here(void *arg, unsigned status, json_t *answer, const struct err *e)
+{
+	struct loading *x = arg;
+	const char *id = json_str(answer, "Id", "");
+
+	x->fetch = NULL;
+	if (status == 0) {
+		fail(x, e, FAULT_WORKER);
+	} else if (status == 200 && x->id[0] != '\0' && strcmp(id, x->id) == 0) {
+		answer_all(x, NULL);
+	} else {
+		x->id[0] = '\0';
+		obtain(x);
+	}
+}
+
+static void
+ask_engine(struct loading *x, fetch_cb *cb)
+{
+	static struct call c; /* 100 KiB */
+
+	held_call(x->life, &c, ROUTE_IMAGE_INSPECT, x->name);
+	x->fetch = fetch_start(x->life->loop, x->life->gate, &c, INSPECT_MAX, INSPECT_SECONDS, cb, x);
+}
+
+static json_t *
+artifact_of(const json_t *found)
+{
+	static const char *const keys[] = { "taskId", "runId", "name", "content", "sha256", "sha512",
+		"imageId", "size" };
+	json_t *v = json_object();
+
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (json_object_get(found, keys[i]) != NULL)
+			json_object_set(v, keys[i], json_object_get(found, keys[i]));
+	return v;
+}
+
+/* The run is settled: whatever runs come while it loads, it is this one's artifact. */
+static json_t *
+want_of(const json_t *found, const json_t *asked)
+{
+	json_t *v = json_pack("{s:O,s:O,s:O,s:O,s:O}", "taskId", json_object_get(found, "taskId"), "runId",
+	    json_object_get(found, "runId"), "name", json_object_get(found, "name"), "content",
+	    json_object_get(found, "content"), "session", json_object_get(asked, "session"));
+
+	if (json_object_get(found, "path") != NULL)
+		json_object_set(v, "path", json_object_get(found, "path"));
+	return v;
+}
+
+static struct loading *
+start(struct life *l, const char *key, const json_t *found, const struct load_waiter *w)
+{
+	struct loading *x = mem_new(sizeof *x);
+	json_t *known;
+
+	x->life = l;
+	memcpy(x->key, key, sizeof x->key);
+	(void)snprintf(x->name, sizeof x->name, REFERENCE_REGISTRY "/" CALL_NS_IMAGE "/%s:latest", key);
+	held_id(l, key, x->id, &known);
+	x->artifact = known != NULL ? known : artifact_of(found);
+	if (x->id[0] == '\0') /* what is here under our name and of that id is it */
+		(void)snprintf(x->id, sizeof x->id, "%s", json_str(found, "imageId", ""));
+	x->want = want_of(found, w->want);
+	x->credentials = json_incref(w->credentials);
+	x->next = l->loadings;
+	l->loadings = x;
+	return x;
+}
+
+void
+loading_join(struct life *l, const char *key, const json_t *found, struct load_waiter *w)
+{
+	struct loading *x = l->loadings;
+
+	while (x != NULL && strcmp(x->key, key) != 0)
+		x = x->next;
+	if (x != NULL) {
+		w->next = x->waiters;
+		x->waiters = w;
+		return;
+	}
+	x = start(l, key, found, w);
+	x->waiters = w;
+	ask_engine(x, on_here);
+}
