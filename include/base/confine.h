@@ -16,6 +16,7 @@ struct err;
 enum confine_profile {
 	CONFINE_FRONT,        /* talks to tasks: no connect, no programs, only its own directories */
 	CONFINE_GATE,         /* opens the engine's socket and nothing else: no files at all */
+	CONFINE_KEEPER,       /* the audit log's key, head and old files: no sockets, no programs */
 	CONFINE_SPAWNER,      /* starts one program */
 	CONFINE_EXPORT,       /* engine to spool: no sockets of its own */
 	CONFINE_LOAD,         /* one file to the engine: reads that file */

@@ -18,6 +18,9 @@ void hash_add(struct hash *h, const void *bytes, size_t len);
 void hash_hex(struct hash *h, char out[HASH_HEX_MAX]);
 void hash_free(struct hash *h);
 
+/* The hash of these bytes alone, in hex; h is new, and good for the next ones: nothing is allocated. */
+void hash_piece(struct hash *h, const void *bytes, size_t len, char out[HASH_HEX_MAX]);
+
 /* One call for bytes at hand. */
 void hash_once(enum hash_kind kind, const void *bytes, size_t len, char out[HASH_HEX_MAX]);
 

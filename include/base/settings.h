@@ -32,6 +32,19 @@ struct err;
 	    "Directory of what must survive a restart: tasks, images, names")                                \
 	X(PATH, audit_dir, "audit.dir", "/var/log/dind-proxy", 0, 0, "", START,                              \
 	    "Directory of the audit log: audit.jsonl for the host, tasks/ID.jsonl for each task")            \
+	X(SIZE, audit_file_size, "audit.fileSize", "64MiB", 0, INT64_MAX, "", START,                         \
+	    "Size at which audit.jsonl is put aside as audit-N.jsonl and a new one begun; 0: never")         \
+	X(INT, audit_files, "audit.files", "32", 0, 100000, "", START,                                       \
+	    "Files audit-N.jsonl that are kept, the newest ones; 0: all")                                    \
+	X(PATH, audit_key, "audit.key", "/etc/dind-proxy/audit.key", 0, 0, "", START,                        \
+	    "Private ed25519 key (PEM, mode 0600) that signs checkpoints of the audit log; not signed when " \
+	    "there is no such file")                                                                         \
+	X(INT, audit_checkpoint_records, "audit.checkpointRecords", "10000", 1, 100000000, "", START,        \
+	    "Records after which a checkpoint is signed")                                                    \
+	X(SECONDS, audit_checkpoint_time, "audit.checkpointTime", "1m", 1, 86400, "", START,                 \
+	    "Time after which a checkpoint is signed when anything was recorded since the last one")         \
+	X(BOOL, audit_journal, "audit.journal", "false", 0, 0, "", START,                                    \
+	    "Send the audit records to journald, too")                                                       \
 	X(LIST, audit_public_args, "audit.publicBuildArgs", "", 0, 0, "", RELOAD,                            \
 	    "Build-args whose values may stand in the audit log; all others are logged by name only")        \
 	X(PATH, spool_dir, "spool.dir", "/var/lib/dind-proxy/spool", 0, 0, "", START,                        \

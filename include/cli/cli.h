@@ -37,12 +37,15 @@ enum opt {
 	OPT_DECISION,
 	OPT_RULE,
 	OPT_SINCE,
+	OPT_UNTIL,
+	OPT_KEY,
+	OPT_HEAD,
 	OPT_FILE,
 	OPT_LAST,
 	OPT_COUNT
 };
 
-enum { CLI_HEADERS_MAX = 64, CLI_WORDS_MAX = 4 };
+enum { CLI_HEADERS_MAX = 64, CLI_WORDS_MAX = 4096 };
 
 struct opt_row {
 	enum opt id;

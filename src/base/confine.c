@@ -25,6 +25,7 @@ static const struct {
 } profiles[CONFINE_PROFILES] = {
 	[CONFINE_FRONT] = { MOST, 0, MOST, LOG_LEVEL_INFO },
 	[CONFINE_GATE] = { 32, 0, 1 * GIB, LOG_LEVEL_DEBUG }, /* policies of 10000 tasks */
+	[CONFINE_KEEPER] = { 32, 0, 1 * GIB, LOG_LEVEL_DEBUG },
 	[CONFINE_SPAWNER] = { 64, MOST, MOST, LOG_LEVEL_DEBUG },
 	[CONFINE_EXPORT] = { 32, MOST, 2 * GIB, LOG_LEVEL_DEBUG }, /* the compressor has a thread */
 	[CONFINE_LOAD] = { 32, MOST, 2 * GIB, LOG_LEVEL_DEBUG },

@@ -18,6 +18,7 @@
 #define BIT(profile) (1U << CONFINE_##profile)
 #define FRONT BIT(FRONT)
 #define GATE BIT(GATE)
+#define KEEPER BIT(KEEPER)
 /* A filter is inherited: the spawner may all that its program may. */
 #define EXPORT (BIT(EXPORT) | BIT(SPAWNER))
 #define LOAD (BIT(LOAD) | BIT(SPAWNER))
@@ -57,10 +58,12 @@ static const struct row {
 	MAY_IF(ALL & ~SPAWNER, "tgkill", 0, ALL_OF_INT, OWN_PID), /* abort(3) */
 
 	/* files: which ones is said by Landlock and permissions */
-	MAY(FRONT | EXPORT | LOAD | UPLOADER, "open openat stat lstat statx pread64"),
+	MAY(FRONT | KEEPER | EXPORT | LOAD | UPLOADER, "open openat stat lstat statx pread64"),
 	MAY(FRONT | EXPORT | LOAD | UPLOADER, "access faccessat faccessat2"),
-	MAY(FRONT | EXPORT | UPLOADER, "getdents64 flock fsync fdatasync pwrite64 ftruncate fadvise64"),
-	MAY(FRONT | EXPORT | UPLOADER, "mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2"),
+	MAY(FRONT | KEEPER | EXPORT | UPLOADER,
+	    "getdents64 flock fsync fdatasync pwrite64 ftruncate fadvise64"),
+	MAY(FRONT | KEEPER | EXPORT | UPLOADER,
+	    "mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2"),
 	MAY(FRONT | EXPORT | UPLOADER, "chmod fchmod fchmodat umask statfs fstatfs"),
 	MAY(UPLOADER, "link linkat"),
 
@@ -68,7 +71,7 @@ static const struct row {
 	MAY(FRONT | UPLOADER, "epoll_ctl epoll_wait epoll_pwait epoll_pwait2"),
 
 	/* sockets: the front listens, the gate connects, nobody does both */
-	MAY(FRONT | GATE | EXPORT | LOAD | NET, "recvfrom recvmsg sendto sendmsg"),
+	MAY(FRONT | GATE | KEEPER | EXPORT | LOAD | NET, "recvfrom recvmsg sendto sendmsg"),
 	MAY(FRONT | GATE | EXPORT | LOAD | NET, "shutdown getsockopt setsockopt"),
 	MAY_IF(FRONT | GATE, "socket", 0, ALL_OF_INT, AF_UNIX),
 	MAY_IF(FRONT, "socketpair", 0, ALL_OF_INT, AF_UNIX),

@@ -1,7 +1,6 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -37,16 +36,34 @@ hash_add(struct hash *h, const void *bytes, size_t len)
 	must(EVP_DigestUpdate(h->ctx, bytes, len));
 }
 
-void
-hash_hex(struct hash *h, char out[HASH_HEX_MAX])
+static void
+finish(struct hash *h, char out[HASH_HEX_MAX])
 {
+	static const char digits[] = "0123456789abcdef";
 	unsigned char raw[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 
 	must(EVP_DigestFinal_ex(h->ctx, raw, &len));
-	for (unsigned i = 0; i < len; i++)
-		(void)sprintf(out + 2 * i, "%02x", raw[i]);
+	for (unsigned i = 0; i < len; i++) {
+		out[2 * i] = digits[raw[i] >> 4];
+		out[2 * i + 1] = digits[raw[i] & 15];
+	}
+	out[2 * len] = '\0';
+}
+
+void
+hash_hex(struct hash *h, char out[HASH_HEX_MAX])
+{
+	finish(h, out);
 	hash_free(h);
+}
+
+void
+hash_piece(struct hash *h, const void *bytes, size_t len, char out[HASH_HEX_MAX])
+{
+	hash_add(h, bytes, len);
+	finish(h, out);
+	must(EVP_DigestInit_ex(h->ctx, NULL, NULL));
 }
 
 void

@@ -2,8 +2,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit_files.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -27,6 +29,7 @@ struct entry {
 struct view {
 	const struct cli *c;
 	char since[STAMP_MAX];  /* "" = from the beginning */
+	char until[STAMP_MAX];  /* "" = to the end */
 	size_t room, count, at; /* at: where the next one goes */
 	size_t left_out;
 	struct entry *ring;
@@ -57,9 +60,11 @@ static int
 fits(const struct view *v, const json_t *record)
 {
 	const struct cli *c = v->c;
+	const char *time = json_str(record, "time", "");
 
 	/* times have one form and one zone, so their text compares */
-	return (v->since[0] == '\0' || strcmp(json_str(record, "time", ""), v->since) >= 0) &&
+	return (v->since[0] == '\0' || strcmp(time, v->since) >= 0) &&
+	       (v->until[0] == '\0' || strcmp(time, v->until) < 0) &&
 	       (c->opt[OPT_TASK] == NULL || is_task(record, c->opt[OPT_TASK])) &&
 	       is_word(record, "decision", c->opt[OPT_DECISION]) && is_word(record, "rule", c->opt[OPT_RULE]);
 }
@@ -270,8 +275,9 @@ view_done(struct view *v)
 
 /* ---- options ---- */
 
+/* A moment that --since or --until names. */
 static int
-read_since(const char *text, char out[STAMP_MAX], struct err *e)
+read_moment(const char *name, const char *text, char out[STAMP_MAX], struct err *e)
 {
 	static const char *const rest[] = { "", "Z", ":00Z", "T00:00:00Z" };
 	long ago = cli_seconds(text);
@@ -292,8 +298,9 @@ read_since(const char *text, char out[STAMP_MAX], struct err *e)
 	}
 	if (rc < 0)
 		return err_set(e, EINVAL,
-		    "--since takes a time ago (10m, 2h, 3d) or a UTC time (2026-09-11, "
-		    "2026-09-11T12:00:00Z)");
+		    "%s takes a time ago (10m, 2h, 3d) or a UTC time (2026-09-11, "
+		    "2026-09-11T12:00:00Z)",
+		    name);
 	stamp_print(ms, out);
 	return 0;
 }
@@ -307,51 +314,69 @@ view_init(struct view *v, const struct cli *c, struct err *e)
 	if (cli_number(
 	        c, OPT_LAST, "--last", 1, LAST_MAX, c->opt[OPT_JSON] != NULL ? 0 : LAST_USUAL, &last, e) < 0)
 		return -1;
-	if (c->opt[OPT_SINCE] != NULL && read_since(c->opt[OPT_SINCE], v->since, e) < 0)
+	if ((c->opt[OPT_SINCE] != NULL && read_moment("--since", c->opt[OPT_SINCE], v->since, e) < 0) ||
+	    (c->opt[OPT_UNTIL] != NULL && read_moment("--until", c->opt[OPT_UNTIL], v->until, e) < 0))
 		return -1;
 	v->room = (size_t)last;
 	v->ring = mem_array(v->room, sizeof *v->ring);
 	return 0;
 }
 
-/* The task's own log when there is one: it is shorter than the host's. */
-static char *
-find_log(const struct cli *c, struct err *e)
+/* The task's own log when there is one, which is shorter; else all of the host's. */
+static int
+find_logs(const struct cli *c, struct audit_files *f, struct err *e)
 {
-	const char *file = c->opt[OPT_CONFIG], *id = c->opt[OPT_TASK];
+	const char *id = c->opt[OPT_TASK];
 	char *path = NULL;
 	struct settings s;
 	int rc;
 
-	if (c->opt[OPT_FILE] != NULL)
-		return mem_str(c->opt[OPT_FILE]);
-	rc = settings_load(&s, file != NULL ? file : CLI_CONFIG, e);
-	if (rc == 0 || (file == NULL && e->code == ENOENT)) {
-		path = id != NULL && reference_is_ns(id) ? mem_printf("%s/tasks/%s.jsonl", s.audit_dir, id)
-		                                         : NULL;
-		if (path == NULL || access(path, R_OK) < 0) {
-			free(path);
-			path = mem_printf("%s/audit.jsonl", s.audit_dir);
-		}
+	if (c->opt[OPT_FILE] != NULL) {
+		audit_files_add(f, c->opt[OPT_FILE]);
+		return 0;
 	}
+	rc = audit_settings(c, &s, e);
+	if (rc == 0 && id != NULL && reference_is_ns(id))
+		path = mem_printf("%s/tasks/%s.jsonl", s.audit_dir, id);
+	if (path != NULL && access(path, R_OK) == 0)
+		audit_files_add(f, path);
+	else if (rc == 0)
+		rc = audit_files_find(f, s.audit_dir, e);
+	free(path);
 	settings_done(&s);
-	return path;
+	return rc;
+}
+
+/* Was the file put aside before the time that is asked for? Whoever copied it may have changed its time, but
+ * only to a later one. */
+static int
+is_too_old(const struct view *v, const char *path)
+{
+	char changed[STAMP_MAX];
+	struct stat st;
+
+	if (v->since[0] == '\0' || stat(path, &st) < 0)
+		return 0;
+	stamp_print((int64_t)st.st_mtime * 1000 + 999, changed);
+	return strcmp(changed, v->since) < 0;
 }
 
 int
 verb_audit_show(struct cli *c, struct err *e)
 {
-	char *path;
+	struct audit_files f = { 0 };
 	struct view v;
 	int rc;
 
 	if (view_init(&v, c, e) < 0)
 		return CLI_USAGE;
-	path = find_log(c, e);
-	rc = path == NULL ? -1 : audit_read(path, on_record, &v, e);
+	rc = find_logs(c, &f, e);
+	for (size_t i = 0; i < f.count; i++)
+		if (!is_too_old(&v, f.path[i]) && audit_read(f.path[i], on_record, &v, e) < 0)
+			rc = -1;
 	if (rc == 0 || v.count > 0)
 		print_view(&v);
 	view_done(&v);
-	free(path);
+	audit_files_done(&f);
 	return rc < 0 ? CLI_FAILED : CLI_OK;
 }

@@ -83,13 +83,30 @@ static const struct verb verbs[] = {
 	        { OPT_RULE, "--rule", 0, "NAME", 0, "only decisions of this rule" },
 	        { OPT_SINCE, "--since", 0, "TIME", 0,
 	            "only from then on: 10m, 2h, 3d, 2026-09-11, 2026-09-11T12:00:00Z" },
+	        { OPT_UNTIL, "--until", 0, "TIME", 0, "only before then, in the same forms" },
 	        { OPT_LAST, "--last", 0, "N", 0, "only the last N (default: 200; with --json all)" },
 	        { OPT_FILE, "--file", 0, "FILE", 0,
-	            "this log (default: audit.jsonl in audit.dir of the settings)" }),
+	            "this log (default: the task's own, or all of audit.dir of the settings)" }),
 	    verb_audit_show, "show the decisions in the audit log",
 	    "One row for each request; below it the reason of a refusal, and names that were mapped. Reads "
 	    "the log, does "
 	    "not ask the service. --json prints the records, one a line." },
+	{ "audit", "verify", "[FILE]...", 0, CLI_WORDS_MAX,
+	    OPTS({ OPT_KEY, "--key", 0, "FILE", 0,
+	             "the public key (PEM) that checkpoints are to be signed with (default: none is "
+	             "checked)" },
+	        { OPT_HEAD, "--head", 0, "FILE", 0,
+	            "where the chain ends (default without FILE: audit/head in stateDir of the settings)" },
+	        { OPT_TASK, "--task", 0, "ID", 0,
+	            "hold the log of this task, by its id, against the chain, too" }),
+	    verb_audit_verify, "look whether the audit log is as it was written",
+	    "Follows the chain of records over all files and names each record that was changed, removed, "
+	    "moved, "
+	    "inserted, or cut off at the end. FILEs may be given in any order (default: all of audit.dir of "
+	    "the "
+	    "settings). The exit status is 1 when anything is wrong. docs/audit.md says what is found with "
+	    "and "
+	    "without a key." },
 	{ "config", "check", "[FILE]", 0, 1, NO_OPTS, verb_config_check,
 	    "check a settings file, and show what it changes",
 	    "Errors name the line, the key and what was expected." },

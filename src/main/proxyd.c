@@ -26,6 +26,7 @@
 #include "io/notify.h"
 #include "io/spawner.h"
 #include "task/audit.h"
+#include "task/keeper.h"
 #include "task/spool.h"
 #include "task/task.h"
 
@@ -39,9 +40,9 @@ struct service {
 	struct tasks *tasks;
 	struct life *life;
 	struct server *server;
-	struct event *term, *interrupt, *hangup;
-	pid_t gate_pid, spawner_pid;
-	int gate_fd, spawner_fd;
+	struct event *term, *interrupt, *hangup, *second;
+	pid_t gate_pid, keeper_pid, spawner_pid;
+	int gate_fd, keeper_fd, spawner_fd;
 	int status;
 };
 
@@ -107,6 +108,33 @@ on_spawner_lost(void *arg)
 	loop_stop(s->loop);
 }
 
+static void
+on_second(evutil_socket_t number, short what, void *arg)
+{
+	struct service *s = arg;
+	struct err e = { 0 };
+
+	(void)number;
+	(void)what;
+	if (audit_tick(s->audit, &e) == 0)
+		return;
+	log_error("proxyd", "%s; stopping", e.text);
+	s->status = 1;
+	loop_stop(s->loop);
+}
+
+/* A start without a stop before it was a crash. */
+static int
+record_life(const struct service *s, const char *what, struct err *e)
+{
+	json_t *r = json_pack("{s:s,s:s,s:s,s:s}", "event", "service", "what", what, "version", DIND_VERSION,
+	    "key", audit_key(s->audit));
+	int rc = audit_write(s->audit, NULL, r, e);
+
+	json_decref(r);
+	return rc;
+}
+
 static enum log_level
 level_of(const char *word)
 {
@@ -156,7 +184,8 @@ split(struct service *s, struct err *e)
 	const struct settings *set = &s->settings;
 
 	if (claim_dirs(set, e) < 0 || gate_fork(set, &s->gate_pid, &s->gate_fd, e) < 0 ||
-	    confine_become(set->user, e) < 0 || make_dirs(set, e) < 0)
+	    keeper_fork(set, &s->keeper_pid, &s->keeper_fd, e) < 0 || confine_become(set->user, e) < 0 ||
+	    make_dirs(set, e) < 0)
 		return -1;
 	return spawner_fork(set, &s->spawner_pid, &s->spawner_fd, e);
 }
@@ -209,8 +238,8 @@ open_all(struct service *s, struct err *e)
 	s->loop = loop_new();
 	s->gate = gate_new(s->loop, s->gate_fd, on_gate_lost, s);
 	children_open(s->loop, s->spawner_fd, on_spawner_lost, s);
-	s->audit = audit_open(s->settings.audit_dir, e);
-	if (s->audit != NULL && spool_sweep(s->settings.spool_dir, e) == 0)
+	s->audit = audit_open(&s->settings, s->keeper_fd, e);
+	if (s->audit != NULL && record_life(s, "start", e) == 0 && spool_sweep(s->settings.spool_dir, e) == 0)
 		s->tasks = tasks_open(&s->settings, e);
 	if (s->tasks != NULL)
 		s->life = life_new(s->loop, &s->settings, s->gate, s->audit, s->tasks, e);
@@ -233,8 +262,10 @@ watch(struct service *s)
 	s->term = evsignal_new(base, SIGTERM, on_signal, s);
 	s->interrupt = evsignal_new(base, SIGINT, on_signal, s);
 	s->hangup = evsignal_new(base, SIGHUP, on_hangup, s);
-	if (s->term == NULL || s->interrupt == NULL || s->hangup == NULL || evsignal_add(s->term, NULL) < 0 ||
-	    evsignal_add(s->interrupt, NULL) < 0 || evsignal_add(s->hangup, NULL) < 0)
+	s->second = event_new(base, -1, EV_PERSIST, on_second, s);
+	if (s->term == NULL || s->interrupt == NULL || s->hangup == NULL || s->second == NULL ||
+	    evsignal_add(s->term, NULL) < 0 || evsignal_add(s->interrupt, NULL) < 0 ||
+	    evsignal_add(s->hangup, NULL) < 0 || evtimer_add(s->second, &(struct timeval){ .tv_sec = 1 }) < 0)
 		abort();
 }
 
@@ -248,22 +279,29 @@ wait_for(pid_t pid)
 static void
 close_all(struct service *s)
 {
+	struct err e = { 0 };
+
 	server_free(s->server);
 	if (s->life != NULL)
 		life_free(s->life);
 	if (s->tasks != NULL)
 		tasks_close(s->tasks);
+	if (record_life(s, "stop", &e) < 0)
+		log_error("proxyd", "%s", e.text);
 	audit_close(s->audit);
+	close(s->keeper_fd);
 	children_close();
 	gate_free(s->gate);
 	notify_close();
 	event_free(s->term);
 	event_free(s->interrupt);
 	event_free(s->hangup);
+	event_free(s->second);
 	loop_free(s->loop);
 	settings_done(&s->settings);
 	wait_for(s->spawner_pid);
 	wait_for(s->gate_pid);
+	wait_for(s->keeper_pid);
 }
 
 static void
@@ -318,7 +356,7 @@ read_arguments(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct service s = { .gate_fd = -1, .spawner_fd = -1 };
+	struct service s = { .gate_fd = -1, .keeper_fd = -1, .spawner_fd = -1 };
 	const char *config = read_arguments(argc, argv);
 	struct err e = { 0 };
 	int rc;

@@ -3,8 +3,10 @@
 
 #include <jansson.h>
 
-/* A record as one line of text. Internal to audit. */
-enum { AUDIT_LINE_MAX = 4096 };
+#include "task/audit.h"
+
+/* A record as one line of text, without what the writer adds. Internal to audit. */
+enum { AUDIT_LINE_MAX = AUDIT_MEMBERS_MAX };
 
 /* Heap, with its newline, at most AUDIT_LINE_MAX bytes; NULL when it cannot be made that short. */
 char *audit_line(json_t *record);

@@ -114,7 +114,7 @@ def given_up():
     proxy = ready(new_proxy())
     job(proxy)
     running = processes(proxy)
-    equal(sorted(running), ["dind-gate", "dind-spawner", "front", "uploader"], "processes")
+    equal(sorted(running), ["dind-gate", "dind-keeper", "dind-spawner", "front", "uploader"], "processes")
     for name, pid in running.items():
         if name != "dind-gate":  # it keeps the groups that open the engine's socket
             no_rights(pid, name)
@@ -209,6 +209,7 @@ def front_files():
         ("EACCES", "open", proxy.dir + "/store/of-the-front", MAKE, 0o600),
         ("EACCES", "unlink", audit + "/audit.jsonl"),
         ("EACCES", "rename", audit + "/audit.jsonl", audit + "/gone"),
+        ("EACCES", "open", proxy.dir + "/state/audit/head", READ),
         ("ENOSYS", "socket", INET, 1, 0),
         ("ENOSYS", "kill", 1, 0),
     ]
@@ -244,6 +245,27 @@ def gate():
     inside(pid, [("killed", "execve", "/bin/sh", 0, 0)], "gate")
     equal(proxy.daemon.wait(10), 1, "the status of a front without its gate")
     contains(proxy.log(), "the gate has gone")
+    proxy.daemon.returncode = -signal.SIGKILL  # it was meant to
+
+
+@test("the keeper changes the audit log's directory, and nothing else; without it the service ends")
+def keeper():
+    proxy = ready(new_proxy())
+    pid, audit = processes(proxy)["dind-keeper"], proxy.dir + "/audit"
+    attempts = [
+        ("ok", "open", audit + "/audit.jsonl", READ),
+        ("EACCES", "open", proxy.dir + "/state/audit/head", 1),
+        ("EACCES", "open", "/etc/passwd", READ),
+        ("EACCES", "mkdir", "/tmp/of-the-keeper", 0o700),
+        ("ENOSYS", "socket", 1, 1, 0),
+        ("ENOSYS", "socket", INET, 1, 0),
+        ("ENOSYS", "kill", proxy.daemon.pid, 0),
+    ]
+    inside(pid, attempts, "keeper")
+    equal(proxy.control("GET", "/healthz")[0], 200, "it goes on as if nothing had been")
+    inside(pid, [("killed", "execve", "/bin/sh", 0, 0)], "keeper")
+    equal(proxy.daemon.wait(10), 1, "the status of a front without its keeper")
+    contains(proxy.log(), "keeper has gone")
     proxy.daemon.returncode = -signal.SIGKILL  # it was meant to
 
 

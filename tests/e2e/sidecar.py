@@ -113,7 +113,7 @@ def rights():
     said = subprocess.run(words, stdout=subprocess.PIPE, text=True).stdout
     rows = [dict(line.split(":\t") for line in ("Name:\t" + part).strip().split("\n")) for part in said.split("Name:\t")[1:]]
     users = {(r["Name"], r["Uid"].split("\t")[1] == "0") for r in rows}
-    equal(users, {("dind-proxyd", False), ("dind-gate", True), ("dind-spawner", False), ("dind-uploader", False)}, said)
+    equal(users, {("dind-proxyd", False), ("dind-gate", True), ("dind-keeper", False), ("dind-spawner", False), ("dind-uploader", False)}, said)
     equal({(r["CapPrm"], r["Seccomp"]) for r in rows}, {("0" * 16, "2")}, said)
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The services under a real systemd, PID 1 of a machine of its own, installed from the Debian package."""
+import json
 import os
 import re
 import sys
@@ -17,6 +18,10 @@ from tap import Failed, cleanup, contains, equal, lacks, main, ok, test, until
 RESTARTS = 8
 UNITS = ("dind-proxyd", "dind-uploader")
 it = None  # the machine
+
+# RFC 8410's example
+AUDIT_KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n"
+AUDIT_PUBLIC = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
 
 
 class Task:
@@ -138,9 +143,10 @@ def rated():
 def rights():
     own, docker = (it.run("getent", "group", name).stdout.split(":")[2] for name in ("dind-proxy", "docker"))
     front = host_pid(main_pid())
-    gate, spawner = sorted(engine.children(front), key=lambda p: open("/proc/%d/comm" % p).read())
-    equal([open("/proc/%d/comm" % p).read().strip() for p in (gate, spawner)], ["dind-gate", "dind-spawner"])
-    for pid, groups in ((front, []), (spawner, []), (gate, sorted([own, docker])), (host_pid(main_pid("dind-uploader")), [own])):
+    gate, keeper, spawner = sorted(engine.children(front), key=lambda p: open("/proc/%d/comm" % p).read())
+    names = [open("/proc/%d/comm" % p).read().strip() for p in (gate, keeper, spawner)]
+    equal(names, ["dind-gate", "dind-keeper", "dind-spawner"])
+    for pid, groups in ((front, []), (spawner, []), (keeper, []), (gate, sorted([own, docker])), (host_pid(main_pid("dind-uploader")), [own])):
         s = status(pid)
         equal(sorted(s["Groups"].split()), groups, "groups of %s" % s["Name"])
         equal([s[n] for n in ("CapPrm", "CapEff", "CapAmb", "NoNewPrivs", "Seccomp")], ["0" * 16] * 3 + ["1", "2"], s["Name"])
@@ -281,23 +287,87 @@ def wrong_settings():
     equal((task.file(), task.ping()), (file, 200))
 
 
-@test("logrotate: the audit log goes on in a new file, and its sequence over the next restart")
+@test("whoever renames the audit log reloads the service: it goes on in a new file, and over the next restart")
 def rotation():
-    def last(name):
-        lines = it.run("sh", "-c", "tail -n 1 " + name).stdout
-        return int(re.search(r'"seq": ?(\d+)', lines).group(1))
-
+    log = "/var/log/dind-proxy/audit.jsonl"
     Task()
-    before = last("/var/log/dind-proxy/audit.jsonl")
-    it.run("logrotate", "--force", "/etc/logrotate.d/dind-proxy")
-    until(lambda: os.path.exists(it.path("/var/log/dind-proxy/audit.jsonl")), "there is a new file")
-    ok(last("/var/log/dind-proxy/audit.jsonl-*") >= before, "the old file is whole")
+    it.run("mv", log, log + "-20261123")
+    it.run("systemctl", "reload", "dind-proxyd")
+    until(lambda: os.path.exists(it.path(log)), "there is a new file")
     until(lambda: it.show("dind-proxyd", "ActiveState") == "active", "it has reloaded")
     it.run("systemctl", "restart", "dind-proxyd")
     Task()
-    ok(last("/var/log/dind-proxy/audit.jsonl") > before, "the sequence begins anew")
+    contains(it.run("dindctl", "audit", "verify").stdout, "2 files, records 1 to ", "good")
     it.run("systemctl", "reload", "dind-uploader")
     until(lambda: it.show("dind-uploader", "ActiveState") == "active", "the uploader has reloaded")
+
+
+def settings(text):
+    place = it.path("/etc/dind-proxy/config.json")
+    good = open(place).read()
+
+    def put(text):
+        with open(place, "w") as f:
+            f.write(text)
+        it.run("systemctl", "restart", "dind-proxyd")
+
+    put(text)
+    cleanup(put, good)
+
+
+@test("the audit log's key reaches the keeper alone, although its file is root's: checkpoints are signed")
+def audit_key():
+    it.run("sh", "-c", "umask 077; cat >/etc/dind-proxy/audit.key", stdin=AUDIT_KEY)
+    it.run("sh", "-c", "cat >/tmp/audit.pub", stdin=AUDIT_PUBLIC)
+    cleanup(it.run, "rm", "/etc/dind-proxy/audit.key", "/tmp/audit.pub")
+    it.run("systemctl", "restart", "dind-proxyd")
+    Task()
+    it.run("systemctl", "restart", "dind-proxyd")
+    said = it.run("dindctl", "audit", "verify", "--key", "/tmp/audit.pub").stdout
+    contains(said, "1 of 1 checkpoints are signed with this key", "good")
+    front = host_pid(main_pid())
+    ok(not os.access("/proc/%d/root/etc/dind-proxy/audit.key" % front, os.R_OK) or not open("/proc/%d/root/etc/dind-proxy/audit.key" % front).read(), "the unit hides the file")
+
+
+def in_journal(*matches):
+    lines = it.run("journalctl", "-q", "--no-pager", "-a", "-o", "json", "-t", "dind-audit", *matches, check=False).stdout
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def in_log():
+    return open(it.path("/var/log/dind-proxy/audit.jsonl")).read().splitlines()
+
+
+@test("journald gets the same records with fields; when it hangs or is away, nobody waits, and it is told")
+def journal():
+    settings('{"audit": {"journal": true}}')
+    task = Task()
+    equal(task.ping(), 200)
+    equal(engine.call(task.socket, "POST", "/containers/create", {"Image": "x"})[0], 403)
+    until(lambda: in_journal("DIND_TASK=" + task.task_id, "DIND_DECISION=deny", "PRIORITY=5"), "the refusal is there", 20)
+    lines = set(in_log())
+    found = in_journal("DIND_ID=" + task.id)
+    ok(len(found) >= 5 and all(r["MESSAGE"] in lines for r in found), "the same lines: %s" % found)
+    equal({r["DIND_RULE"] for r in found if r.get("DIND_DECISION") == "deny"}, {"container-run"}, str(found))
+    for break_it, mend in (
+        (("systemctl", "kill", "--signal=STOP", "systemd-journald"), ("systemctl", "kill", "--signal=CONT", "systemd-journald")),
+        (("mv", "/run/systemd/journal/socket", "/run/systemd/journal/away"), ("mv", "/run/systemd/journal/away", "/run/systemd/journal/socket")),
+    ):
+        told = len([r for r in in_journal() if "DIND_LEFT_OUT" in r])
+        before = len(in_log())
+        it.run(*break_it)
+        try:
+            for _ in range(600):
+                equal(task.ping(), 200)
+        finally:
+            it.run(*mend)
+        ok(len(in_log()) >= before + 1200, "all records are in the file")
+
+        def complete():
+            equal(task.ping(), 200)
+            return len([r for r in in_journal() if "DIND_LEFT_OUT" in r]) > told
+
+        until(complete, "journald is told that records were left out", 30, every=0.3)
 
 
 @test("the store's keys reach the uploader, and only it, although their file is root's")

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/json.h"
+#include "base/settings.h"
 #include "http/target.h"
 #include "policy/param.h"
 #include "scratch.h"
@@ -130,12 +131,16 @@ last_seq(const char *name, int want, struct err *e)
 static struct audit *
 open_audit(void)
 {
-	char *dir = scratch_path("log");
+	struct settings s;
 	struct err e = { 0 };
-	struct audit *a = audit_open(dir, &e);
+	struct audit *a;
 
+	settings_init(&s);
+	free(s.audit_dir);
+	s.audit_dir = scratch_path("log");
+	a = audit_open(&s, -1, &e);
 	ok(a != NULL, e.text);
-	free(dir);
+	settings_done(&s);
 	return a;
 }
 
@@ -160,11 +165,13 @@ test_write(void)
 	is_int(write_one(a, task, "rule", "ping", &e), 0, "and a task's");
 	is_int(write_one(a, "../../etc/passwd", "rule", "x", &e), -1, "a task is a namespace");
 	text = scratch_read("log/audit.jsonl");
-	ok(strstr(text, "\"seq\":1,\"path\":\"/a\\u00E9\\u001B\"}\n") != NULL, "ASCII, time and seq first");
+	ok(strstr(text, "\"seq\":1,\"prev\":\"0000") != NULL, "time, seq and prev first");
+	ok(strstr(text, "0000\",\"path\":\"/a\\u00E9\\u001B\"}\n") != NULL, "ASCII");
 	ok(strncmp(text, "{\"time\":\"20", 11) == 0 && text[32] == 'Z', "milliseconds, UTC");
 	free(text);
 	text = scratch_read("log/tasks/abcdefghijklmnopqrst.jsonl");
-	ok(strstr(text, "\"seq\":2,\"rule\":\"ping\"}\n") != NULL && strchr(text, '\n')[1] == '\0',
+	ok(strstr(text, "\"seq\":2,\"prev\":") != NULL && strstr(text, ",\"rule\":\"ping\"}\n") != NULL &&
+	        strchr(text, '\n')[1] == '\0',
 	    "one record");
 	free(text);
 	audit_close(a);
@@ -184,7 +191,7 @@ test_crash(void)
 	scratch_append("log/audit.jsonl", "{\"time\":\"2026-");
 	a = open_audit();
 	is_int(write_one(a, NULL, "rule", "x", &e), 0, "a record after half a line");
-	is_int(last_seq("log/audit.jsonl", -1, &e), 5, "its seq is the next one");
+	is_int(last_seq("log/audit.jsonl", -1, &e), 6, "one that tells of it stands before it");
 	is_int(e.code, EBADMSG, "damage is an error");
 	ok(strstr(e.text, "has 1 damaged line, the first is line 5") != NULL, e.text);
 	audit_close(a);
@@ -208,8 +215,13 @@ test_short_write(void)
 	is_int(write_one(a, NULL, "rule", "lost too", &e), -1, "and one that is not written at all");
 	setrlimit(RLIMIT_FSIZE, &none);
 	is_int(write_one(a, NULL, "rule", "kept", &e), 0, "then there is room again");
-	is_int(last_seq("log/audit.jsonl", -1, &e), 8, "the gap in seq shows what was lost");
+	is_int(last_seq("log/audit.jsonl", -1, &e), 8, "a record tells of it, the sequence has no gap");
 	ok(strstr(e.text, "has 2 damaged lines") != NULL, e.text);
+	text = scratch_read("log/audit.jsonl");
+	ok(strstr(text, "\"seq\":7,") != NULL &&
+	        strstr(text, "\"what\":\"resumed\",\"refused\":2,\"torn\":{") != NULL,
+	    "how many records there are not");
+	free(text);
 	audit_close(a);
 }
 
