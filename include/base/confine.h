@@ -25,6 +25,9 @@ enum confine_profile {
 	CONFINE_PROFILES
 };
 
+/* The gate's directory of settings: the only one that its openat(2) may name. */
+enum { CONFINE_CONFIG_FD = 4 };
+
 /* Rights below a directory, or on a file. */
 enum {
 	CONFINE_READ = 1,

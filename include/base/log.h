@@ -13,6 +13,12 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 /* Sets what is printed and the program's name; `journal` adds "<N>" prefixes. */
 void log_setup(const char *program, enum log_level least, int journal);
 
+/* Later: another level. */
+void log_set_level(enum log_level least);
+
+/* "error", "warn", "info"; anything else is debug. */
+enum log_level log_level_of(const char *word);
+
 void
 log_write(enum log_level level, const char *part, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -88,6 +88,8 @@ struct err;
 	X(INT, socket_mode, "task.socketMode", "438", 0, 511, "", RELOAD,                                    \
 	    "Mode of a task's socket, decimal; 438 is 0666: users of a container that are not root may "     \
 	    "build")                                                                                         \
+	X(ENUM, mode, "policy.mode", "enforce", 0, 0, "enforce observe", RELOAD,                             \
+	    "Refuse, or let through and record what is harmless to let through (docs/policy-life.md)")       \
 	X(NAME, network, "policy.network", "", 0, 0, "host", RELOAD,                                         \
 	    "Network of RUN steps: empty for the engine's default bridge, \"none\", or the name of a "       \
 	    "network; never host")                                                                           \
@@ -201,6 +203,8 @@ struct setting_row {
 /* All rows, in the order above. */
 const struct setting_row *settings_rows(size_t *count);
 
+enum { SETTINGS_FILE_MAX = 1024 * 1024 }; /* it is written by hand */
+
 /* Defaults only. */
 void settings_init(struct settings *s);
 
@@ -213,14 +217,14 @@ int settings_parse(struct settings *s, const char *name, const void *text, size_
 /* Prints one setting's value as text ("64MiB", "a, b", "true"). */
 void settings_print(const struct settings *s, const struct setting_row *row, struct buf *out);
 
-/*
- * Takes from fresh what a reload may change, and gives fresh the values that stood there. visit, which may be
- * NULL, hears of every row whose value differs, taken or not, before it is taken.
- */
-void settings_reload(struct settings *s, struct settings *fresh,
-    void (*visit)(
-        void *arg, const struct setting_row *row, const struct settings *was, const struct settings *is),
-    void *arg);
+/* Calls visit() for every row whose value differs. */
+typedef void settings_visit(
+    void *arg, const struct setting_row *row, const struct settings *was, const struct settings *is);
+void
+settings_compare(const struct settings *was, const struct settings *is, settings_visit *visit, void *arg);
+
+/* Takes from fresh what a reload may change, and gives fresh the values that stood there. */
+void settings_reload(struct settings *s, struct settings *fresh);
 
 /* Appends a table of all keys, what each takes, its default and its help: the end of every --help. */
 void settings_help(struct buf *out);

@@ -15,6 +15,8 @@ int verb_artifact_list(struct cli *c, struct err *e);
 int verb_artifact_wait(struct cli *c, struct err *e);
 int verb_image_load(struct cli *c, struct err *e);
 int verb_explain(struct cli *c, struct err *e);
+int verb_policy_show(struct cli *c, struct err *e);
+int verb_reload(struct cli *c, struct err *e);
 int verb_audit_show(struct cli *c, struct err *e);
 int verb_audit_verify(struct cli *c, struct err *e);
 int verb_config_check(struct cli *c, struct err *e);

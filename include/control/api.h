@@ -45,6 +45,12 @@ struct err;
 	X(EXPLAIN, POST, "/v1/explain", 1, "200",                                                            \
 	    "Judges `{task, method, target, headers}` without sending anything: `{decision, rule, reason, "  \
 	    "forwards}`")                                                                                    \
+	X(POLICY, GET, "/v1/policy", 0, "200",                                                               \
+	    "The host's policy: `{version, hash, mode, loaded, settings, policy}`")                          \
+	X(RELOAD, POST, "/v1/reload", 0, "200, 400, 409, 503",                                               \
+	    "Reads the settings file again: `{policy: {version, hash, mode}, changed: {key: {from, to}}, "   \
+	    "restart: [key]}`. Answers when every request is judged by it; 400 says what is wrong with the " \
+	    "file, and the policy before goes on")                                                           \
 	X(HEALTHZ, GET, "/healthz", 0, "200", "The service runs")                                            \
 	X(READYZ, GET, "/readyz", 0, "200, 503",                                                             \
 	    "Engine and spool can be reached; 503 says what is missing")                                     \

@@ -39,6 +39,16 @@ void life_image_load(struct life *l, const json_t *body, life_answer_cb *cb, voi
  * nothing is sent. */
 void life_explain(struct life *l, const json_t *body, life_answer_cb *cb, void *arg);
 
+/*
+ * Reads the settings file again and opens the audit log anew: 200 {policy: {version, hash, mode}, changed:
+ * {key: {from, to}}, restart: [key]}. 400 with what is wrong with the file, 409 when it changed meanwhile,
+ * 503 when there can be no record: then nothing is taken. Answers come in the order of the questions.
+ */
+void life_reload(struct life *l, life_answer_cb *cb, void *arg);
+
+/* 200 {version, hash, mode, loaded, settings, policy}: what judges tasks that gave no policy of their own. */
+void life_policy(struct life *l, life_answer_cb *cb, void *arg);
+
 void life_ready(struct life *l, life_answer_cb *cb, void *arg); /* 200, or 503 with what is missing */
 
 /* Prometheus text, heap. */

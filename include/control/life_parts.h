@@ -57,6 +57,7 @@ struct fetching;
 struct layers;
 struct load_waiter;
 struct loading;
+struct reloading;
 
 struct life {
 	struct loop *loop;
@@ -64,6 +65,13 @@ struct life {
 	struct audit *audit;
 	struct tasks *tasks;
 	const struct settings *settings;
+	struct settings *live; /* the same, for a reload; NULL: none */
+	const char *config;
+	struct policy *host; /* made of the settings alone */
+	int64_t loaded;      /* ms: when the settings were last taken */
+	uint32_t load_ticket;
+	struct reloading *reloads;
+	int releasing; /* the gate still keeps the policies before */
 	struct proxy proxy;
 	char engine_version[64]; /* "" until the engine has said it */
 	unsigned engine_api;     /* NN, 0 until known */
@@ -124,6 +132,12 @@ void end_stop(struct life *l);                 /* at shutdown */
  * holds by a name that another task gave it. Number of both; owned_done() on left and held.
  */
 size_t ending_left(const struct ending *n, const json_t *list, struct owned *left, struct owned *held);
+
+/* life_reload.c */
+void life_policies(struct life *l, unsigned version); /* of the settings as they are now */
+json_t *life_policy_name(const struct policy *p);     /* {version, hash, mode} */
+void reload_tick(struct life *l);
+void reload_stop(struct life *l);
 
 /* life_usage.c */
 void usage_tick(struct life *l);

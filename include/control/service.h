@@ -16,6 +16,9 @@ struct tasks;
 struct life *life_new(struct loop *l, const struct settings *s, struct gate *g, struct audit *a,
     struct tasks *t, struct err *e);
 
+/* The settings that a reload changes (those of life_new()), and the file that they come from. */
+void life_settings(struct life *l, struct settings *live, const char *path);
+
 /* Closes sessions and sockets, ends children; the disk keeps every task. */
 void life_free(struct life *l);
 

@@ -56,8 +56,8 @@ struct call {
 	uint16_t route;
 	uint16_t api; /* NN of the /v1.NN prefix to print; 0 = no prefix (ping and version only) */
 	uint16_t count;
-	uint16_t pad;
-	char ns[24]; /* namespace of the task that asks; CALL_NS_IMAGE for loaded images; else "" */
+	uint16_t policy; /* version of the policy that judged it; 0 = the present one: our own calls */
+	char ns[24];     /* namespace of the task that asks; CALL_NS_IMAGE for loaded images; else "" */
 	uint32_t text_len;
 	struct call_value values[CALL_VALUES_MAX];
 	char text[CALL_TEXT_MAX];

@@ -14,7 +14,8 @@
  * The decision: a pure function of (policy, what the task owns, request). Every decision names its rule.
  */
 enum {
-	DECISION_CALLS_MAX = 64, /* engine calls of one request: only a removal makes more than one */
+	DECISION_CALLS_MAX = 64,   /* engine calls of one request: only a removal makes more than one */
+	DECISION_OBSERVED_MAX = 4, /* refusals of one request that are kept; more are let through as well */
 	DECISION_BODY_SMALL =
 	    64 * 1024, /* a request body that the route does not need: read and dropped up to this */
 };
@@ -39,12 +40,20 @@ enum answer_kind {
 	ANSWER_SAVE,   /* image tarball, streamed */
 };
 
+/* What would have been refused, but for policy.mode "observe". */
+struct observed {
+	const char *rule; /* static */
+	char reason[256];
+};
+
 struct decision {
 	enum verdict verdict;
 	enum route route;
 	const char *rule; /* static, never NULL */
 	int status;       /* of a DENY or ANSWER */
 	char reason[512]; /* DENY: what was wrong, what is expected */
+	size_t observed_count;
+	struct observed observed[DECISION_OBSERVED_MAX];
 	int plain;    /* DENY: the reason is the engine's own words; the client reads it without the rule */
 	char *answer; /* ANSWER: JSON body, heap, or NULL for none */
 	enum body_use body;
@@ -78,12 +87,23 @@ void decide(const struct policy *p, const struct owned *o, const struct http_hea
 void decision_done(struct decision *d);
 
 /*
+ * Is this refusal only observed by the policy? Then it is noted in d, and e is cleared: 1. Else 0, and
+ * nothing changed. For those limits that decide() does not know, too.
+ */
+int decision_let(struct decision *d, const struct policy *p, struct err *e);
+
+/*
  * resolve() of struct dockerfile_ask: scratch is the reader's; an own name or id maps into the namespace, a
- * base image must match a pattern; otherwise 403 "base-image". arg is a struct base_ask.
+ * base image must match a pattern; otherwise 403 "base-image". arg is a struct base_ask. A policy that
+ * observes lets public images (docker.io/library) through as well: observed, which may be NULL, hears why
+ * they would have been refused.
  */
 struct base_ask {
 	const struct policy *policy;
 	const struct owned *owned;
+	void (*observed)(void *arg, const struct err *why);
+	void *arg;
+	char refused[REFERENCE_MAX]; /* the word that was refused last, cut; "" = none */
 };
 
 int base_resolve(void *arg, const char *word, char mapped[REFERENCE_MAX], int *own, struct err *e);

@@ -44,7 +44,7 @@ struct proxy {
 	uint64_t last_conn;
 	struct host_use use; /* of all tasks, now; disk_free is looked at by the life of tasks */
 	/* since the start, for metrics */
-	uint64_t requests, refused, builds, failures;
+	uint64_t requests, refused, observed, builds, failures;
 };
 
 /* A new client connection of the task; takes fd. Over the task's limit it gets a clear answer and is closed.
@@ -67,6 +67,9 @@ void proxy_stop_waking(struct proxy *p);
 
 /* Gives back what all sessions shared. */
 void proxy_done(struct proxy *p);
+
+/* Has any request under way been judged by another version of the policy than this? */
+int proxy_judged_before(const struct proxy *p, unsigned version);
 
 /* Sessions that have a request under way (of one task, or of all with NULL). */
 unsigned proxy_busy(const struct proxy *p, const struct task *task);

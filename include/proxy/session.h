@@ -70,6 +70,7 @@ struct exchange {
 	int64_t started; /* ms, monotonic */
 	struct http_head head;
 	struct target target;
+	struct policy *policy; /* the one that judges it, from its first word to its last; a reference */
 	struct decision d;
 	int decided;
 	int body_ended; /* the request's body was read to its end */
@@ -150,7 +151,8 @@ enum step step_linger(struct session *s);
 
 /* record.c: the audit */
 int record_decision(struct session *s, struct err *e);
-void record_refusal(struct session *s, const struct err *e); /* found while the body passed */
+void record_observed(struct session *s, const struct err *e); /* found then, and let through */
+void record_refusal(struct session *s, const struct err *e);  /* found while the body passed */
 void record_end(struct session *s, const char *why);
 
 /* build.c: what a build leaves, whether its client still listens or not */

@@ -26,7 +26,7 @@ limits_connection(const struct task *t, const struct settings *s, const struct h
  * limits.requestRate. */
 int limits_request(struct task *t, int64_t now, struct err *e);
 
-/* One more build? */
+/* One more build? The host's limits are asked first, then the task's own. */
 int limits_build(const struct task *t, const struct settings *s, const struct host_use *h, struct err *e);
 
 /* May a build that is running go on? Disk only. */

@@ -27,7 +27,7 @@ enum task_state {
 
 struct task_counts {                  /* since the service started */
 	unsigned connections, builds; /* now */
-	uint64_t requests, refused, bytes_in, bytes_out;
+	uint64_t requests, refused, observed, bytes_in, bytes_out;
 	uint64_t saved;      /* bytes of tarballs */
 	int64_t disk;        /* bytes of its images beyond their bases, as last counted */
 	uint64_t unrecorded; /* requests refused by rate since the last record of one */
@@ -40,9 +40,9 @@ struct task {
 	enum task_state state;
 	int64_t created, expires; /* unix seconds; expires 0 = never */
 	int64_t since; /* no image that its builds may have left is older: created, or of a task before it */
-	struct policy policy;
-	struct owned owned;   /* changed only through task_learn() and its siblings */
-	struct builds builds; /* which build made what is owned, as far as that is known */
+	struct policy *policy; /* of requests that begin now; those under way keep theirs */
+	struct owned owned;    /* changed only through task_learn() and its siblings */
+	struct builds builds;  /* which build made what is owned, as far as that is known */
 	/* of the payload's dind.artifacts: name -> {"image"[, "expires"]}; expires is never behind the task's
 	 * own */
 	json_t *artifacts;
@@ -100,6 +100,15 @@ int task_set_state(struct task *task, enum task_state state, struct err *e);
 /* The images of a task that has ended pass to those that use them, too (cache "shared"): with their age. */
 int task_inherit(struct task *task, int64_t since, struct err *e);
 int task_set_credentials(struct task *task, const json_t *credentials, struct err *e);
+
+/*
+ * The settings have changed: new policies and limits for all tasks, with this version. Never fails for what
+ * was accepted before: limits are clamped to the host's.
+ */
+void tasks_apply_settings(struct tasks *t, unsigned version);
+
+/* The version that new tasks' policies carry: 1 until the settings changed. */
+unsigned tasks_version(const struct tasks *t);
 
 /* Removes it from memory and disk; the pointer is gone. */
 int task_remove(struct task *task, struct err *e);

@@ -79,6 +79,9 @@ static const struct row {
 	MAY_IF(FRONT, "ioctl", 1, ALL_OF_INT, FIONREAD),
 	MAY(GATE, "connect"),
 
+	/* the settings file, read anew: one directory, to which Landlock holds it */
+	MAY_IF(GATE, "openat", 0, ALL_OF_INT, CONFINE_CONFIG_FD),
+
 	/* the network: libcurl, with a thread that looks names up (netlink: which addresses are of use here)
 	 */
 	MAY_IF(NET, "socket", 0, ALL_OF_INT, AF_INET),

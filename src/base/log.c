@@ -30,6 +30,23 @@ log_setup(const char *program, enum log_level least, int journal)
 }
 
 void
+log_set_level(enum log_level least)
+{
+	to.least = least;
+}
+
+enum log_level
+log_level_of(const char *word)
+{
+	static const char *const words[] = { "error", "warn", "info", "debug" };
+	size_t i = 0;
+
+	while (i < 3 && strcmp(words[i], word) != 0)
+		i++;
+	return (enum log_level)i;
+}
+
+void
 log_write(enum log_level level, const char *part, const char *fmt, ...)
 {
 	char text[2048], line[2304];

@@ -15,9 +15,8 @@
 #include "settings_value.h"
 
 enum {
-	FILE_MAX = 1024 * 1024, /* a settings file is written by hand */
-	PATH_TEXT = 160,        /* a key as it stands in an error */
-	QUOTE_TEXT = 80,        /* a wrong value as it stands in an error */
+	PATH_TEXT = 160, /* a key as it stands in an error */
+	QUOTE_TEXT = 80, /* a wrong value as it stands in an error */
 };
 
 static const struct setting_row rows[] = {
@@ -92,17 +91,19 @@ differs(const struct settings *a, const struct settings *b, const struct setting
 }
 
 void
-settings_reload(struct settings *s, struct settings *fresh,
-    void (*visit)(
-        void *arg, const struct setting_row *row, const struct settings *was, const struct settings *is),
-    void *arg)
+settings_compare(const struct settings *was, const struct settings *is, settings_visit *visit, void *arg)
 {
-	for (size_t i = 0; i < ROWS; i++) {
-		if (visit != NULL && differs(s, fresh, &rows[i]))
-			visit(arg, &rows[i], s, fresh);
+	for (size_t i = 0; i < ROWS; i++)
+		if (differs(was, is, &rows[i]))
+			visit(arg, &rows[i], was, is);
+}
+
+void
+settings_reload(struct settings *s, struct settings *fresh)
+{
+	for (size_t i = 0; i < ROWS; i++)
 		if (rows[i].when == SETTING_RELOAD)
 			setting_swap(&rows[i], field_of(s, &rows[i]), field_of(fresh, &rows[i]));
-	}
 }
 
 /* The end of the string token at text[i] == '"', one past its closing quote. The text is valid JSON. */
@@ -317,7 +318,7 @@ int
 settings_load(struct settings *s, const char *path, struct err *e)
 {
 	struct buf text = { 0 };
-	int rc = fs_read(path, FILE_MAX, &text, e);
+	int rc = fs_read(path, SETTINGS_FILE_MAX, &text, e);
 
 	if (rc == 0)
 		rc = settings_parse(s, path, buf_ptr(&text), buf_len(&text), e);

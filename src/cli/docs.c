@@ -9,6 +9,7 @@
 #include "cli/verbs.h"
 #include "control/api.h"
 #include "policy/doc.h"
+#include "policy/rule.h"
 
 static const char *const types[] = {
 	[SETTING_STRING] = "string",
@@ -75,6 +76,7 @@ static const struct {
 	{ "routes", policy_doc_routes },
 	{ "params", policy_doc_params },
 	{ "refusals", policy_doc_refusals },
+	{ "rules", rule_doc },
 	{ "commands", cli_doc },
 	{ "api", api_doc },
 	{ "man-commands", cli_man_commands },

@@ -77,6 +77,13 @@ static const struct verb verbs[] = {
 	    "The exit "
 	    "status is 0 whatever the decision is. Example: dindctl explain --task ID POST "
 	    "'/v1.41/build?t=app:1'" },
+	{ "policy", "show", "", 0, 0, NO_OPTS, verb_policy_show, "show the policy that the service judges by",
+	    "The host's: a task's own policy is part of 'task show'." },
+	{ "reload", NULL, "", 0, 0, NO_OPTS, verb_reload, "let the service read its settings again",
+	    "Ends when every request is judged by the new policy, and prints what changed and what waits for "
+	    "a "
+	    "restart. A file that is wrong changes nothing: the exit status is 1, and the text says what is "
+	    "wrong. 'systemctl reload dind-proxyd' does the same." },
 	{ "audit", "show", "", 0, 0,
 	    OPTS({ OPT_TASK, "--task", 0, "ID", 0, "only this task: its id, taskId or taskId/runId" },
 	        { OPT_DECISION, "--decision", 0, "WORD", 0, "only this decision: deny, allow or answer" },
@@ -113,7 +120,8 @@ static const struct verb verbs[] = {
 	{ "config", "show", "[FILE]", 0, 1, NO_OPTS, verb_config_show, "show all settings and their values",
 	    "" },
 	{ "docs", NULL, "PART", 1, 1, NO_OPTS, verb_docs, "print a part of the manual",
-	    "Parts in Markdown: settings, routes, params, refusals, commands, api; in roff: man-commands, "
+	    "Parts in Markdown: settings, routes, params, refusals, rules, commands, api; in roff: "
+	    "man-commands, "
 	    "man-settings; for shells: completion-bash, completion-zsh. The files in docs/ are made of "
 	    "these." },
 };

@@ -72,15 +72,18 @@ life_api(const struct life *l)
 void
 life_fit_api(const struct life *l, struct task *task)
 {
-	struct policy *p = &task->policy;
+	struct policy *p;
 
 	if (l->engine_api == 0)
 		return;
+	p = policy_dup(task->policy); /* requests under way keep theirs as it is */
 	if (p->api_max > l->engine_api)
 		p->api_max = l->engine_api;
 	if (p->api_min < l->engine_api_min)
 		p->api_min = l->engine_api_min;
 	p->api_usual = p->api_max;
+	policy_unref(task->policy);
+	task->policy = p;
 }
 
 /* What the engine can bounds what is spoken with every task. */
@@ -137,6 +140,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		ask_version(l);
 	usage_tick(l);
 	fetchings_tick(l);
+	reload_tick(l);
 }
 
 static int
@@ -167,6 +171,7 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 	l->audit = a;
 	l->tasks = t;
 	l->settings = s;
+	life_policies(l, tasks_version(t));
 	l->proxy = (struct proxy){ .loop = loop, .gate = g, .audit = a, .settings = s, .use.disk_free = -1 };
 	l->proxy.engine = l->engine_version;
 	l->proxy.on_quiet = end_quiet;
@@ -199,6 +204,7 @@ life_free(struct life *l)
 	loadings_stop(l);
 	layers_free(l);
 	fetchings_close(l);
+	reload_stop(l);
 	fetch_cancel(l->version);
 	fetch_cancel(l->usage);
 	event_free(l->tick);
@@ -250,6 +256,9 @@ life_metrics(struct life *l)
 	} rows[] = {
 		{ "requests_total", "counter", "Requests of tasks", l->proxy.requests },
 		{ "refused_total", "counter", "Requests refused by policy or limits", l->proxy.refused },
+		{ "observed_total", "counter",
+		    "Requests let through that would be refused if policy.mode were enforce",
+		    l->proxy.observed },
 		{ "builds_total", "counter", "Builds started", l->proxy.builds },
 		{ "failures_total", "counter", "Answers that ended in an error of engine or proxy",
 		    l->proxy.failures },

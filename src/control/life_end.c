@@ -185,7 +185,7 @@ next_call(struct ending *n)
 static void
 plan_round(struct ending *n, const struct owned *left, const struct owned *held)
 {
-	const struct policy *p = &n->task->policy;
+	const struct policy *p = n->task->policy;
 
 	for (size_t i = 0; i < left->count; i++)
 		n->call_count += plan_removal(

@@ -7,7 +7,6 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/settings.h"
 #include "control/life_parts.h"
 #include "http/head.h"
 #include "http/target.h"
@@ -80,13 +79,11 @@ explain_for(struct life *l, const json_t *body, const struct task *task, struct 
 {
 	struct buf b = { 0 };
 	struct http_head head;
-	struct policy host;
 	struct owned nothing;
 	json_t *answer = NULL;
 	size_t used;
 	int rc;
 
-	policy_init(&host, l->settings);
 	owned_init(&nothing, "aaaaaaaaaaaaaaaaaaaa");
 	write_head(&b, body);
 	rc = http_request_parse(&head, buf_ptr(&b), buf_len(&b), &used, e);
@@ -94,14 +91,13 @@ explain_for(struct life *l, const json_t *body, const struct task *task, struct 
 		rc = err_refuse(
 		    e, 400, "request-head", "the method, target and headers make no whole request head");
 	if (rc == 0) {
-		answer = explain(task ? &task->policy : &host, task ? &task->owned : &nothing, &head, e);
+		answer = explain(task ? task->policy : l->host, task ? &task->owned : &nothing, &head, e);
 		http_head_done(&head);
 	}
 	if (answer == NULL)
 		answer = refused(e);
 	buf_done(&b);
 	owned_done(&nothing);
-	policy_done(&host);
 	return answer;
 }
 

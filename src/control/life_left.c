@@ -67,7 +67,7 @@ is_made_here(const struct ending *n, const json_t *list, const json_t *image)
 
 	if (owned_has_step(o, json_str(image, "Id", "")))
 		return 1;
-	if (n->task->policy.cache == CACHE_SHARED || o->sharing(o->arg))
+	if (n->task->policy->cache == CACHE_SHARED || o->sharing(o->arg))
 		return 0;
 	parent = by_id(list, json_str(image, "ParentId", ""));
 	return parent != NULL && is_alone(n, parent);

@@ -16,6 +16,7 @@
 #include "control/life_parts.h"
 #include "io/fetch.h"
 #include "policy/param.h"
+#include "policy/rule.h"
 #include "task/task.h"
 
 enum { LIST_MAX = 64 * 1024 * 1024, LIST_SECONDS = 60, EVERY = 5 };
@@ -80,7 +81,8 @@ enforce(struct life *l)
 	struct err e = { 0 };
 
 	for (struct task *t = tasks_first(l->tasks); t != NULL; t = t->next)
-		if (t->now.builds > 0 && limits_disk(t, l->settings, &l->proxy.use, &e) < 0)
+		if (t->now.builds > 0 && limits_disk(t, l->settings, &l->proxy.use, &e) < 0 &&
+		    !rule_observed(t->policy, &e))
 			proxy_stop_builds(&l->proxy, t, &e);
 }
 

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,13 +11,14 @@
 
 #include "base/confine.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/settings.h"
+#include "gate_policy.h"
 #include "io/gate_wire.h"
 #include "io/loop.h"
-#include "policy/policy.h"
 
 /* One connection that was asked for; unsent ones wait here while the socketpair is full. */
 struct ticket {
@@ -36,11 +39,48 @@ struct gate {
 	void *arg;
 };
 
+/* The directory, not the file: an editor puts a new file in its place. */
+static int
+open_config(const char *config, struct err *e)
+{
+	const char *slash = config == NULL ? NULL : strrchr(config, '/');
+	char *dir = slash == NULL ? mem_str(config == NULL ? "/nonexistent" : ".")
+	                          : mem_strn(config, slash == config ? 1 : (size_t)(slash - config));
+	const struct confine_path paths[] = { { dir, CONFINE_READ }, { 0 } };
+	int fd = config == NULL ? -1 : open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), rc;
+
+	if (config != NULL && fd < 0)
+		rc = err_set(e, errno, "cannot open '%s': %m", dir);
+	else if (fd >= 0 && fd != CONFINE_CONFIG_FD && dup3(fd, CONFINE_CONFIG_FD, O_CLOEXEC) < 0)
+		rc = err_set(e, errno, "dup3: %m");
+	else
+		rc = confine(CONFINE_GATE, config == NULL ? NULL : paths, e);
+	if (fd >= 0 && fd != CONFINE_CONFIG_FD)
+		close(fd);
+	free(dir);
+	return rc;
+}
+
+static void __attribute__((noreturn)) be_gate(const struct settings *s, const char *config, int fd)
+{
+	struct gate_policies *policies = gate_policies_new(s, config);
+	char warm[HASH_HEX_MAX];
+	struct err e = { 0 };
+
+	hash_once(HASH_SHA256, "", 0, warm); /* libcrypto reads its own files now, or never */
+	if (open_config(config, &e) < 0) {
+		log_error("gate", "%s", e.text);
+		_exit(1);
+	}
+	gate_serve(fd, s->engine_socket, policies);
+	gate_policies_free(policies);
+	_exit(0);
+}
+
 int
-gate_fork(const struct settings *s, pid_t *pid, int *fd, struct err *e)
+gate_fork(const struct settings *s, const char *config, pid_t *pid, int *fd, struct err *e)
 {
 	int pair[2], room = 2 * GATE_MESSAGE_MAX;
-	struct policy host;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set(e, errno, "socketpair: %m");
@@ -58,14 +98,7 @@ gate_fork(const struct settings *s, pid_t *pid, int *fd, struct err *e)
 		return 0;
 	}
 	confine_child("dind-gate", &pair[1]);
-	policy_init(&host, s);
-	if (confine(CONFINE_GATE, NULL, e) < 0) {
-		log_error("gate", "%s", e->text);
-		_exit(1);
-	}
-	gate_serve(pair[1], s->engine_socket, &host);
-	policy_done(&host);
-	_exit(0);
+	be_gate(s, config, pair[1]);
 }
 
 /* It may hold registry credentials. */
@@ -127,6 +160,14 @@ descriptor_of(struct msghdr *m)
 	return -1;
 }
 
+static const char *
+rule_of(const struct gate_reply *r)
+{
+	if (r->replaced)
+		return "policy-replaced";
+	return r->status == 400 ? "settings" : r->status < 500 ? "gate" : "engine";
+}
+
 static void
 deliver(struct gate *g, const struct gate_reply *r, int fd)
 {
@@ -147,9 +188,11 @@ deliver(struct gate *g, const struct gate_reply *r, int fd)
 	cb = t->cb;
 	arg = t->arg;
 	drop(g, t);
-	if (fd < 0)
-		err_refuse(&e, r->status ? (int)r->status : 502, r->status < 500 ? "gate" : "engine", "%.*s",
-		    (int)sizeof r->text - 1, r->text);
+	if (fd >= 0)
+		(void)snprintf(e.text, sizeof e.text, "%.*s", (int)sizeof r->text - 1, r->text);
+	else
+		err_refuse(&e, r->status ? (int)r->status : 502, rule_of(r), "%.*s", (int)sizeof r->text - 1,
+		    r->text);
 	cb(arg, fd, &e);
 }
 
@@ -235,11 +278,19 @@ queue(struct gate *g, const struct gate_ask *ask, const void *tail, gate_cb *cb,
 	send_waiting(g);
 }
 
+static uint32_t
+next_ticket(struct gate *g)
+{
+	if (++g->last == 0)
+		g->last = 1;
+	return g->last;
+}
+
 int
 gate_policy(struct gate *g, const char *ns, const json_t *given, struct err *e)
 {
 	char *text = given == NULL ? mem_str("") : json_text(given, 1);
-	struct gate_ask ask = { .kind = GATE_POLICY, .ticket = ++g->last };
+	struct gate_ask ask = { .kind = GATE_POLICY, .ticket = next_ticket(g) };
 	size_t len = text == NULL ? 0 : strlen(text);
 
 	if (len > GATE_MESSAGE_MAX - sizeof ask) {
@@ -257,13 +308,32 @@ gate_policy(struct gate *g, const char *ns, const json_t *given, struct err *e)
 uint32_t
 gate_connect(struct gate *g, const struct call *c, gate_cb *cb, void *arg)
 {
-	struct gate_ask ask = { .kind = GATE_CALL, .len = (uint32_t)call_size(c) };
+	struct gate_ask ask = { .kind = GATE_CALL, .ticket = next_ticket(g), .len = (uint32_t)call_size(c) };
 
-	if (++g->last == 0)
-		g->last = 1;
-	ask.ticket = g->last;
 	queue(g, &ask, c, cb, arg);
 	return ask.ticket;
+}
+
+uint32_t
+gate_load(struct gate *g, gate_cb *cb, void *arg)
+{
+	struct gate_ask ask = { .kind = GATE_LOAD, .ticket = next_ticket(g) };
+
+	queue(g, &ask, NULL, cb, arg);
+	return ask.ticket;
+}
+
+void
+gate_switch(struct gate *g, unsigned version)
+{
+	queue(g, &(struct gate_ask){ .kind = GATE_SWITCH, .ticket = next_ticket(g), .version = version },
+	    NULL, NULL, NULL);
+}
+
+void
+gate_release(struct gate *g)
+{
+	queue(g, &(struct gate_ask){ .kind = GATE_RELEASE, .ticket = next_ticket(g) }, NULL, NULL, NULL);
 }
 
 void

@@ -15,95 +15,20 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "docker/reference.h"
+#include "gate_policy.h"
 #include "io/gate_wire.h"
 #include "policy/policy.h"
 
 enum {
 	ENGINE_WAIT = 10 * 1000, /* ms for the engine to take a connection and a head */
-	TASKS_MAX = 10000,       /* namespaces with a policy: the front is not trusted to stop */
-};
-
-/* The policy of one namespace: the host's with what the worker gave laid over it. */
-struct known {
-	char ns[24];
-	struct policy policy;
-	struct known *next;
 };
 
 struct serving {
 	int fd;
 	const char *engine;
-	const struct policy *host;
-	struct known *known;
-	size_t count;
+	struct gate_policies *policies;
 	struct call call; /* under way; may hold registry credentials */
 };
-
-static struct known **
-find(struct serving *s, const char *ns)
-{
-	struct known **at = &s->known;
-
-	while (*at != NULL && strcmp((*at)->ns, ns) != 0)
-		at = &(*at)->next;
-	return at;
-}
-
-static void
-forget(struct serving *s, const char *ns)
-{
-	struct known **at = find(s, ns), *k = *at;
-
-	if (k == NULL)
-		return;
-	*at = k->next;
-	policy_done(&k->policy);
-	free(k);
-	s->count--;
-}
-
-static int
-learn(struct serving *s, const char *ns, const char *text, size_t len, struct err *e)
-{
-	struct known *k;
-	json_t *given;
-
-	forget(s, ns);
-	if (len == 0)
-		return 0;
-	if (!reference_is_ns(ns) || s->count >= TASKS_MAX)
-		return err_set(e, 0, "not a namespace, or too many of them");
-	given = json_parse(text, len, e);
-	if (given == NULL)
-		return -1;
-	k = mem_new(sizeof *k);
-	memcpy(k->ns, ns, sizeof k->ns);
-	policy_copy(&k->policy, s->host);
-	if (policy_override(&k->policy, given, e) < 0) {
-		policy_done(&k->policy);
-		free(k);
-		json_decref(given);
-		return -1;
-	}
-	json_decref(given);
-	k->next = s->known;
-	s->known = k;
-	s->count++;
-	return 0;
-}
-
-/* The policy that judges calls of this namespace: a task's, or the host's for the service's own calls. */
-static const struct policy *
-policy_of(struct serving *s, const char *ns)
-{
-	struct known *k;
-
-	if (!reference_is_ns(ns))
-		return s->host;
-	k = *find(s, ns);
-	return k == NULL ? NULL : &k->policy;
-}
 
 static int
 wait_for(int fd, short what)
@@ -168,10 +93,8 @@ make_call(struct serving *s, const void *bytes, size_t len, struct buf *head, st
 
 	if (call_take(c, bytes, len, e) < 0)
 		return -1;
-	p = policy_of(s, c->ns);
-	if (p == NULL)
-		return err_refuse(e, 403, "gate", "the gate does not know this namespace");
-	if (call_check(c, p, e) < 0)
+	p = gate_policies_find(s->policies, c->ns, c->policy, e);
+	if (p == NULL || call_check(c, p, e) < 0)
 		return -1;
 	call_print(c, head);
 	fd = engine_connect(s->engine, e);
@@ -185,6 +108,7 @@ make_call(struct serving *s, const void *bytes, size_t len, struct buf *head, st
 static void
 reply(int sock, uint32_t ticket, int fd, const struct err *e)
 {
+	static const char replaced[] = "policy-replaced";
 	struct gate_reply r = { .ticket = ticket };
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -202,8 +126,9 @@ reply(int sock, uint32_t ticket, int fd, const struct err *e)
 		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &fd, sizeof fd);
 	} else {
 		r.status = e->status ? (uint32_t)e->status : 403;
-		(void)snprintf(r.text, sizeof r.text, "%s", e->text);
+		r.replaced = e->rule != NULL && strcmp(e->rule, replaced) == 0;
 	}
+	(void)snprintf(r.text, sizeof r.text, "%s", e->text);
 	while (sendmsg(sock, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 	if (fd >= 0)
@@ -215,28 +140,47 @@ serve_one(struct serving *s, const struct gate_ask *ask, const char *tail)
 {
 	struct err e = { 0 };
 	struct buf head = { 0 };
+	char hash[HASH_HEX_MAX] = "";
+	int fd;
 
-	if (ask->kind == GATE_POLICY) {
-		if (learn(s, ask->ns, tail, ask->len, &e) < 0)
+	switch (ask->kind) {
+	case GATE_POLICY:
+		if (gate_policies_learn(s->policies, ask->ns, tail, ask->len, &e) < 0)
 			log_error("gate", "policy of a task not taken: %s", e.text);
-	} else {
-		int fd = make_call(s, tail, ask->len, &head, &e);
-
+		break;
+	case GATE_CALL:
+		fd = make_call(s, tail, ask->len, &head, &e);
 		mem_wipe(&s->call, sizeof s->call); /* head wipes itself */
 		reply(s->fd, ask->ticket, fd, &e);
+		break;
+	case GATE_LOAD:
+		fd = gate_policies_load(s->policies, hash, &e);
+		if (fd >= 0)
+			(void)snprintf(e.text, sizeof e.text, "%s", hash);
+		reply(s->fd, ask->ticket, fd, &e);
+		break;
+	case GATE_SWITCH:
+		if (gate_policies_switch(s->policies, ask->version, &e) < 0)
+			log_error("gate", "%s", e.text);
+		break;
+	case GATE_RELEASE:
+		gate_policies_release(s->policies);
+		break;
+	default:
+		break; /* not one of ours */
 	}
 	buf_done(&head);
 }
 
 void
-gate_serve(int fd, const char *engine, const struct policy *host)
+gate_serve(int fd, const char *engine, struct gate_policies *policies)
 {
 	static struct serving s; /* 100 KiB: not on the stack */
 	char *message = mem_array(1, GATE_MESSAGE_MAX);
 
 	s.fd = fd;
 	s.engine = engine;
-	s.host = host;
+	s.policies = policies;
 	for (;;) {
 		struct gate_ask ask;
 		ssize_t n = recv(fd, message, GATE_MESSAGE_MAX, MSG_TRUNC);
@@ -250,11 +194,8 @@ gate_serve(int fd, const char *engine, const struct policy *host)
 		memcpy(&ask, message, sizeof ask);
 		if (ask.len != (size_t)n - sizeof ask || memchr(ask.ns, '\0', sizeof ask.ns) == NULL)
 			continue;
-		if (ask.kind == GATE_CALL || ask.kind == GATE_POLICY)
-			serve_one(&s, &ask, message + sizeof ask);
+		serve_one(&s, &ask, message + sizeof ask);
 		mem_wipe(message, (size_t)n);
 	}
-	while (s.known != NULL)
-		forget(&s, s.known->ns);
 	free(message);
 }

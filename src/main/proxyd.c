@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 #include "base/version.h"
+#include "control/life.h"
 #include "control/server.h"
 #include "control/service.h"
 #include "io/child.h"
@@ -33,6 +34,7 @@
 #define DEFAULT_CONFIG "/etc/dind-proxy/config.json"
 
 struct service {
+	const char *config;
 	struct settings settings;
 	struct loop *loop;
 	struct gate *gate;
@@ -71,21 +73,24 @@ summarize(void *arg, char *line, size_t size)
 	(void)snprintf(line, size, "%u tasks, %u connections, %u builds", tasks, connections, builds);
 }
 
-/* The first record of a new file carries the sequence of records on, also over a restart. */
+static void
+on_reloaded(void *arg, int status, json_t *answer)
+{
+	(void)arg;
+	(void)status; /* what went wrong is in the log, and in the audit */
+	json_decref(answer);
+	notify_reloaded();
+}
+
 static void
 on_hangup(evutil_socket_t number, short what, void *arg)
 {
 	struct service *s = arg;
-	json_t *record = json_pack("{s:s,s:s}", "event", "log", "what", "opened anew");
-	struct err e = { 0 };
 
 	(void)number;
 	(void)what;
 	notify_reloading();
-	if (audit_reopen(s->audit, &e) < 0 || audit_write(s->audit, NULL, record, &e) < 0)
-		log_error("proxyd", "%s", e.text);
-	json_decref(record);
-	notify_reloaded();
+	life_reload(s->life, on_reloaded, s);
 }
 
 static void
@@ -135,17 +140,6 @@ record_life(const struct service *s, const char *what, struct err *e)
 	return rc;
 }
 
-static enum log_level
-level_of(const char *word)
-{
-	static const char *const words[] = { "error", "warn", "info", "debug" };
-	size_t i = 0;
-
-	while (i < 3 && strcmp(words[i], word) != 0)
-		i++;
-	return (enum log_level)i;
-}
-
 /* As root, with a user to become: what is to be the user's becomes so. */
 static int
 claim_dirs(const struct settings *s, struct err *e)
@@ -183,7 +177,7 @@ split(struct service *s, struct err *e)
 {
 	const struct settings *set = &s->settings;
 
-	if (claim_dirs(set, e) < 0 || gate_fork(set, &s->gate_pid, &s->gate_fd, e) < 0 ||
+	if (claim_dirs(set, e) < 0 || gate_fork(set, s->config, &s->gate_pid, &s->gate_fd, e) < 0 ||
 	    keeper_fork(set, &s->keeper_pid, &s->keeper_fd, e) < 0 || confine_become(set->user, e) < 0 ||
 	    make_dirs(set, e) < 0)
 		return -1;
@@ -243,8 +237,10 @@ open_all(struct service *s, struct err *e)
 		s->tasks = tasks_open(&s->settings, e);
 	if (s->tasks != NULL)
 		s->life = life_new(s->loop, &s->settings, s->gate, s->audit, s->tasks, e);
-	if (s->life != NULL)
+	if (s->life != NULL) {
+		life_settings(s->life, &s->settings, s->config);
 		s->server = open_server(s, e);
+	}
 	if (s->server == NULL)
 		return -1;
 	lost = notify_forget_rest();
@@ -356,20 +352,21 @@ read_arguments(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct service s = { .gate_fd = -1, .keeper_fd = -1, .spawner_fd = -1 };
-	const char *config = read_arguments(argc, argv);
+	struct service s = {
+		.config = read_arguments(argc, argv), .gate_fd = -1, .keeper_fd = -1, .spawner_fd = -1
+	};
 	struct err e = { 0 };
 	int rc;
 
 	notify_open();
 	confine_start();
 	log_setup("dind-proxyd", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
-	if (settings_load(&s.settings, config, &e) < 0) {
+	if (settings_load(&s.settings, s.config, &e) < 0) {
 		log_error("proxyd", "%s", e.text);
 		settings_done(&s.settings);
 		return 2;
 	}
-	log_setup("dind-proxyd", level_of(s.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
+	log_setup("dind-proxyd", log_level_of(s.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
 	(void)umask(022); /* modes below are explicit */
 	rc = split(&s, &e);
 	if (rc == 0)

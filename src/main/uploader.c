@@ -86,17 +86,6 @@ read_arguments(struct program *p, int argc, char **argv)
 	}
 }
 
-static enum log_level
-level_of(const char *word)
-{
-	static const char *const words[] = { "error", "warn", "info", "debug" };
-	size_t i = 0;
-
-	while (i < 3 && strcmp(words[i], word) != 0)
-		i++;
-	return (enum log_level)i;
-}
-
 /* systemd hands the keys of an S3 store over as a file of our own (LoadCredential=): theirs is root's alone.
  */
 static void
@@ -265,7 +254,7 @@ main(int argc, char **argv)
 		settings_done(&p.settings);
 		return 2;
 	}
-	log_setup("dind-uploader", level_of(p.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
+	log_setup("dind-uploader", log_level_of(p.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
 	take_credential(&p.settings);
 	(void)umask(077);
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -3,9 +3,25 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "check.h"
 #include "names.h"
 #include "policy/decide.h"
 #include "show.h"
+
+int
+base_allowed(const struct policy *p, const struct reference *r)
+{
+	for (size_t i = 0; i < p->base_count; i++)
+		if (reference_match(r, p->bases[i]))
+			return 1;
+	return 0;
+}
+
+int
+base_observed(const struct policy *p, const struct reference *r)
+{
+	return p->mode == POLICY_OBSERVE && reference_match(r, "docker.io/library/*");
+}
 
 static int
 refuse(const struct policy *p, const char *word, struct err *e)
@@ -22,10 +38,28 @@ refuse(const struct policy *p, const char *word, struct err *e)
 	return rc;
 }
 
+/* The word is kept for the record. */
+static int
+refuse_word(struct base_ask *ask, const char *word, struct err *e)
+{
+	(void)snprintf(ask->refused, sizeof(ask->refused), "%s", word);
+	return refuse(ask->policy, word, e);
+}
+
+static void
+note(const struct base_ask *ask, const char *word)
+{
+	struct err why = { 0 };
+
+	refuse(ask->policy, word, &why);
+	if (ask->observed != NULL)
+		ask->observed(ask->arg, &why);
+}
+
 int
 base_resolve(void *arg, const char *word, char mapped[REFERENCE_MAX], int *own, struct err *e)
 {
-	const struct base_ask *ask = arg;
+	struct base_ask *ask = arg;
 	struct reference r;
 	struct named found;
 
@@ -37,12 +71,12 @@ base_resolve(void *arg, const char *word, char mapped[REFERENCE_MAX], int *own, 
 		return 0;
 	}
 	if (reference_parse(&r, word, e) < 0) /* an id of nobody's */
-		return refuse(ask->policy, word, e);
-	for (size_t i = 0; i < ask->policy->base_count; i++) {
-		if (!reference_match(&r, ask->policy->bases[i]))
-			continue;
-		reference_canonical(&r, mapped);
-		return 0;
+		return refuse_word(ask, word, e);
+	if (!base_allowed(ask->policy, &r)) {
+		if (!base_observed(ask->policy, &r))
+			return refuse_word(ask, word, e);
+		note(ask, word);
 	}
-	return refuse(ask->policy, word, e);
+	reference_canonical(&r, mapped);
+	return 0;
 }

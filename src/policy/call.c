@@ -63,7 +63,7 @@ call_take(struct call *c, const void *bytes, size_t len, struct err *e)
 	memcpy(c, bytes, len);
 	if (c->text_len > CALL_TEXT_MAX || len != call_size(c))
 		return broken(e, "a text that is not as long as it says");
-	if (c->count > CALL_VALUES_MAX || c->pad != 0)
+	if (c->count > CALL_VALUES_MAX)
 		return broken(e, "too many values");
 	if (c->route == ROUTE_DENY || c->route >= ROUTE_COUNT)
 		return broken(e, "an unknown route");

@@ -9,6 +9,7 @@
 #include "policy/param.h"
 #include "policy/policy.h"
 #include "policy/route.h"
+#include "policy/rule.h"
 #include "show.h"
 #include "value.h"
 
@@ -42,10 +43,7 @@ is_base(const struct policy *p, const char *value)
 	reference_canonical(&r, canonical);
 	if (strcmp(canonical, value) != 0)
 		return 0;
-	for (size_t i = 0; i < p->base_count; i++)
-		if (reference_match(&r, p->bases[i]))
-			return 1;
-	return 0;
+	return base_allowed(p, &r) || base_observed(p, &r);
 }
 
 /* A repository of the namespace without its tag: what `docker save app` asks for. */
@@ -171,7 +169,7 @@ check_one(const struct call *c, size_t at, const struct policy *p, struct err *e
 		return refuse(e, "call-param", "given twice", row->key);
 	if (value[0] == '\0' || (row->forced != NULL && strcmp(value, row->forced) != 0))
 		return refuse(e, row->rule, row->key, value);
-	if (check_printed(row, value, e) < 0 || check_value(row, value, p, e) < 0)
+	if (check_printed(row, value, e) < 0 || (check_value(row, value, p, e) < 0 && !rule_observed(p, e)))
 		return -1;
 	return check_names(c, id, value, p) ? 0 : refuse(e, "call-name", row->key, value);
 }
@@ -256,7 +254,7 @@ call_check(const struct call *c, const struct policy *p, struct err *e)
 	for (size_t i = 0; i < c->count; i++)
 		if (check_one(c, i, p, e) < 0)
 			return -1;
-	if (c->route == ROUTE_BUILD)
-		return check_build(c, p, e);
+	if (c->route == ROUTE_BUILD && check_build(c, p, e) < 0 && !rule_observed(p, e))
+		return -1;
 	return 0;
 }

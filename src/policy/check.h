@@ -5,6 +5,7 @@
 
 struct err;
 struct policy;
+struct reference;
 
 /* What a policy says to a value that was read, for decide() and call_check() alike. Internal to this floor.
  */
@@ -17,6 +18,10 @@ int check_build(const struct call *c, const struct policy *p, struct err *e);
 
 /* "403: key: why": how a row refuses. */
 int check_refuse(const struct param_row *row, struct err *e);
+
+/* May a task build on this image: by a pattern of the policy; or because the policy only observes? */
+int base_allowed(const struct policy *p, const struct reference *r);
+int base_observed(const struct policy *p, const struct reference *r);
 
 enum { CPU_PERIOD = 100000 }; /* the kernel's own, when a call names none */
 

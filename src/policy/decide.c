@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "check.h"
 #include "judge.h"
+#include "policy/rule.h"
 #include "show.h"
 #include "value.h"
 
@@ -106,6 +107,31 @@ check_keys(const struct judge *j, struct err *e)
 	return 0;
 }
 
+int
+decision_let(struct decision *d, const struct policy *p, struct err *e)
+{
+	int known = 0;
+
+	if (!rule_observed(p, e))
+		return 0;
+	for (size_t i = 0; !known && i < d->observed_count; i++)
+		known = strcmp(d->observed[i].rule, e->rule) == 0;
+	if (!known && d->observed_count < DECISION_OBSERVED_MAX) {
+		struct observed *o = &d->observed[d->observed_count++];
+
+		o->rule = e->rule;
+		snprintf(o->reason, sizeof(o->reason), "%.*s", (int)sizeof(o->reason) - 1, e->text);
+	}
+	err_clear(e);
+	return 1;
+}
+
+int
+judge_let(struct judge *j, int rc, struct err *e)
+{
+	return rc == 0 || decision_let(j->d, j->policy, e) ? 0 : -1;
+}
+
 static int
 judge_value(struct judge *j, const struct param_row *row, const char *value, struct err *e)
 {
@@ -116,7 +142,7 @@ judge_value(struct judge *j, const struct param_row *row, const char *value, str
 		return check_refuse(row, e);
 	case ACTION_ALLOW:
 	case ACTION_CAP:
-		if (check_value(row, value, j->policy, e) < 0)
+		if (judge_let(j, check_value(row, value, j->policy, e), e) < 0)
 			return -1;
 		return call_add(j->call, row->id, value, e);
 	case ACTION_FORCE:
@@ -269,6 +295,7 @@ deny(struct decision *d, const struct err *e)
 	d->plain = d->status == 404 || d->status == 409 || strcmp(d->rule, "api-version") == 0;
 	d->body = BODY_REFUSED;
 	d->forget = 0;
+	d->observed_count = 0;
 	snprintf(d->reason, sizeof(d->reason), "%s", e->text);
 	drop_calls(d);
 }
@@ -284,6 +311,8 @@ decide(const struct policy *p, const struct owned *o, const struct http_head *he
 	d->rule = "default-deny";
 	if (judge_row_of_route(&j, route_find(head->method, target->path, j.name, sizeof(j.name)), &e) < 0)
 		deny(d, &e);
+	for (size_t i = 0; i < d->call_count; i++)
+		d->calls[i]->policy = (uint16_t)p->version;
 	for (size_t i = 0; i < PARAM_COUNT; i++)
 		free(j.value[i]);
 }
@@ -315,7 +344,7 @@ judge_note(struct judge *j, const char *name)
 }
 
 int
-judge_name_limit(const struct judge *j, struct err *e)
+judge_name_limit(struct judge *j, struct err *e)
 {
 	size_t fresh = 0;
 
@@ -323,7 +352,18 @@ judge_name_limit(const struct judge *j, struct err *e)
 		fresh += owned_by_name(j->owned, j->d->names[i]) == NULL;
 	if (fresh == 0 || owned_names(j->owned) + fresh <= j->policy->names)
 		return 0;
-	return err_refuse(e, 403, "limit-names",
+	err_refuse(e, 403, "limit-names",
 	    "the task has %zu names and may have %zu (limits.names): remove some (docker rmi)",
 	    owned_names(j->owned), j->policy->names);
+	return owned_names(j->owned) + fresh <= POLICY_COUNT_MAX ? judge_let(j, -1, e) : -1;
+}
+
+int
+judge_request_names(struct judge *j, const char *key, size_t count, struct err *e)
+{
+	if (count <= j->policy->request_names)
+		return 0;
+	err_refuse(e, 403, "limit-request-names",
+	    "%s: at most %zu names in one request (limits.requestNames)", key, j->policy->request_names);
+	return count <= POLICY_REQUEST_NAMES_MAX ? judge_let(j, -1, e) : -1;
 }

@@ -14,14 +14,15 @@
 enum { CACHE_IMAGES_MAX = 32 }; /* each costs the engine a look at its chain; newest first */
 
 static int
-check_limits(const struct judge *j, struct err *e)
+check_limits(struct judge *j, struct err *e)
 {
 	if (j->owned->count < j->policy->images)
 		return 0;
-	return err_refuse(e, 403, "limit-images",
+	err_refuse(e, 403, "limit-images",
 	    "the task has %zu images, which is all that it may have (limits.images): remove some (docker "
 	    "rmi)",
 	    j->owned->count);
+	return j->owned->count < POLICY_COUNT_MAX ? judge_let(j, -1, e) : -1;
 }
 
 /* t: every name mapped and recorded; an empty one is none, as in the engine. */
@@ -39,10 +40,8 @@ take_names(struct judge *j, struct err *e)
 			return err_wrap(e, "t");
 		if (!judge_note(j, name))
 			continue;
-		if (j->d->name_count > j->policy->request_names)
-			return err_refuse(e, 403, "limit-request-names",
-			    "t: at most %zu names in one request (limits.requestNames)",
-			    j->policy->request_names);
+		if (judge_request_names(j, "t", j->d->name_count, e) < 0)
+			return -1;
 		if (call_add(j->call, PARAM_T, mapped, e) < 0)
 			return -1;
 	}
@@ -63,7 +62,7 @@ take_forced(struct judge *j, struct err *e)
 		if (value != NULL && check_value(param_by_id(ROUTE_BUILD, asked[i]), value, j->policy, e) < 0)
 			return -1;
 	}
-	return check_build(j->call, j->policy, e);
+	return judge_let(j, check_build(j->call, j->policy, e), e);
 }
 
 static int

@@ -84,10 +84,8 @@ judge_save(struct judge *j, struct err *e)
 
 		if (strcmp(q->key, "names") != 0)
 			continue;
-		if (++count > j->policy->request_names)
-			return err_refuse(e, 403, "limit-request-names",
-			    "names: at most %zu images in one request (limits.requestNames)",
-			    j->policy->request_names);
+		if (judge_request_names(j, "names", ++count, e) < 0)
+			return -1;
 		if (save_one(j, q->value, e) < 0)
 			return -1;
 	}

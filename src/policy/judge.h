@@ -30,7 +30,13 @@ int judge_remove(struct judge *j, struct err *e);
 int judge_note(struct judge *j, const char *name);
 
 /* Would the names in d->names pass policy.names? -1 (403, "limit-names") when they would. */
-int judge_name_limit(const struct judge *j, struct err *e);
+int judge_name_limit(struct judge *j, struct err *e);
+
+/* limits.requestNames for this many names in the parameter `key`. */
+int judge_request_names(struct judge *j, const char *key, size_t count, struct err *e);
+
+/* rc of a check; 0 as well when what it refused is only observed: decision_let(). */
+int judge_let(struct judge *j, int rc, struct err *e);
 
 /* The own view of GET /info, JSON, heap. */
 char *info_text(const struct owned *o);

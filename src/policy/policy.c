@@ -27,8 +27,8 @@ policy_cache_word(enum cache_mode mode)
 static int
 cache_mode(const char *word)
 {
-	for (int i = 0; i < (int)(sizeof(cache_words) / sizeof(*cache_words)); i++)
-		if (strcmp(word, cache_words[i]) == 0)
+	for (int i = CACHE_NONE; i <= CACHE_SHARED; i++)
+		if (strcmp(word, policy_cache_word((enum cache_mode)i)) == 0)
 			return i;
 	return -1;
 }
@@ -57,6 +57,8 @@ policy_init(struct policy *p, const struct settings *s)
 	int cache = cache_mode(s->cache);
 
 	memset(p, 0, sizeof(*p));
+	p->refs = 1;
+	p->mode = strcmp(s->mode, policy_mode_name(POLICY_OBSERVE)) == 0 ? POLICY_OBSERVE : POLICY_ENFORCE;
 	p->network = mem_str(s->network);
 	p->base_count = s->base_images.count;
 	p->bases = copy_list(s->base_images.item, p->base_count);
@@ -86,6 +88,7 @@ void
 policy_copy(struct policy *to, const struct policy *from)
 {
 	*to = *from;
+	to->refs = 1;
 	to->network = mem_str(from->network);
 	to->bases = copy_list(from->bases, from->base_count);
 	to->cgroup_parent = mem_str(from->cgroup_parent);
@@ -147,6 +150,19 @@ take_cache(void *field, const char *key, const json_t *value, struct err *e)
 		return wrong(e, key, "\"private\", \"none\" or \"shared\"");
 	*(enum cache_mode *)field = (enum cache_mode)mode;
 	return 0;
+}
+
+static int
+take_mode(void *field, const char *key, const json_t *value, struct err *e)
+{
+	const char *word = json_is_string(value) ? json_string_value(value) : "";
+
+	for (enum policy_mode m = POLICY_ENFORCE; m <= POLICY_OBSERVE; m++)
+		if (strcmp(word, policy_mode_name(m)) == 0) {
+			*(enum policy_mode *)field = m;
+			return 0;
+		}
+	return wrong(e, key, "\"enforce\" or \"observe\"");
 }
 
 static int
@@ -232,6 +248,7 @@ static const struct {
 	int (*take)(void *field, const char *key, const json_t *value, struct err *e);
 	size_t offset;
 } words[] = {
+	{ "mode", take_mode, offsetof(struct policy, mode) },
 	{ "baseImages", take_bases, 0 },
 	{ "network", take_network, offsetof(struct policy, network) },
 	{ "pull", take_bool, offsetof(struct policy, pull) },
@@ -250,7 +267,8 @@ take_word(struct policy *p, const char *key, const json_t *value, struct err *e)
 		if (strcmp(words[i].key, key) == 0)
 			return words[i].take((char *)p + words[i].offset, words[i].key, value, e);
 	return err_refuse(e, 400, "policy",
-	    "policy: unknown key '%s'; known are baseImages, network, pull, cache, addUrls, extraHosts, "
+	    "policy: unknown key '%s'; known are mode, baseImages, network, pull, cache, addUrls, "
+	    "extraHosts, "
 	    "registryAuth, memory, cpus",
 	    show(key).text);
 }

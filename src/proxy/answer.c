@@ -16,6 +16,7 @@
 #include "io/gate.h"
 #include "io/stream.h"
 #include "policy/param.h"
+#include "policy/rule.h"
 #include "proxy/session.h"
 #include "task/task.h"
 
@@ -107,7 +108,7 @@ down_filter(struct session *s)
 		return building_output(x->build, s->task, x->d.quiet);
 	return image_filter_new(
 	    &(struct image_ask){
-	        .mode = IMAGE_SAVE, .ns = s->task->id, .max_bytes = (uint64_t)s->task->policy.image_bytes },
+	        .mode = IMAGE_SAVE, .ns = s->task->id, .max_bytes = (uint64_t)s->x->policy->image_bytes },
 	    NULL);
 }
 
@@ -209,7 +210,7 @@ static json_t *
 map_answer(struct session *s, json_t *answer)
 {
 	struct answer_view view = view_of(s);
-	const struct policy *p = &s->task->policy;
+	const struct policy *p = s->x->policy;
 
 	switch (s->x->d.kind) {
 	case ANSWER_VERSION:
@@ -253,7 +254,7 @@ answer_ping(struct session *s)
 	(void)snprintf(extra, sizeof extra,
 	    "Api-Version: 1.%u\r\nOstype: linux\r\nDocker-Experimental: false\r\n"
 	    "Cache-Control: no-cache, no-store, must-revalidate\r\nPragma: no-cache\r\n",
-	    s->task->policy.api_max);
+	    s->x->policy->api_max);
 	x->status = 200;
 	x->keep_alive = x->head.keep_alive && !s->client->eof;
 	http_print_response(&s->client->out, x->head.minor, 200, HTTP_BODY_COUNTED,
@@ -477,7 +478,7 @@ count_saved(struct session *s, struct err *e)
 
 	s->task->now.saved += x->down.bytes - x->saved;
 	x->saved = x->down.bytes;
-	return e == NULL ? 0 : limits_saved(s->task, 0, e);
+	return e == NULL || limits_saved(s->task, 0, e) == 0 || rule_observed(s->x->policy, e) ? 0 : -1;
 }
 
 enum step

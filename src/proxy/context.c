@@ -24,13 +24,20 @@ enum {
 };
 
 static void
+on_observed(void *arg, const struct err *why)
+{
+	record_observed(arg, why);
+}
+
+static void
 fill_ask(struct session *s, struct context_ask *ask)
 {
-	const struct policy *p = &s->task->policy;
+	const struct policy *p = s->x->policy;
 	const struct call *c = s->x->d.calls[0];
 	struct building *b = s->x->build;
 
-	b->bases = (struct base_ask){ .policy = p, .owned = &s->task->owned };
+	b->bases =
+	    (struct base_ask){ .policy = p, .owned = &s->task->owned, .observed = on_observed, .arg = s };
 	*ask = (struct context_ask){
 		.dockerfile = call_get(c, PARAM_DOCKERFILE),
 		.reading = {
@@ -79,7 +86,7 @@ judge_triggers(struct session *s, const char *typed, json_t *answer, struct err 
 {
 	struct building *b = s->x->build;
 	struct dockerfile_ask ask = {
-		.resolve = base_resolve, .arg = &b->bases, .add_urls = s->task->policy.add_urls
+		.resolve = base_resolve, .arg = &b->bases, .add_urls = s->x->policy->add_urls
 	};
 	json_t *config = json_object_get(answer, "Config"), *trigger;
 	size_t i;
@@ -148,6 +155,7 @@ pull_base(struct session *s)
 	struct err e = { 0 };
 
 	call_start(&c, ROUTE_BASE_PULL, s->task->id, s->x->d.api);
+	c.policy = (uint16_t)s->x->policy->version;
 	(void)call_add(&c, PARAM_FROMIMAGE, b->facts.bases[b->next_base].name.mapped, &e);
 	if (config != NULL)
 		(void)call_add(&c, PARAM_REGISTRY_CONFIG, config, &e);
@@ -166,7 +174,7 @@ on_base(void *arg, unsigned status, json_t *answer, const struct err *e)
 	int rc = 0;
 
 	b->fetch = NULL;
-	if (status == 404 && s->task->policy.pull && !base->own && !b->pulled) {
+	if (status == 404 && s->x->policy->pull && !base->own && !b->pulled) {
 		pull_base(s);
 		return;
 	}
@@ -175,8 +183,8 @@ on_base(void *arg, unsigned status, json_t *answer, const struct err *e)
 	else if (status == 404)
 		rc = err_refuse(&why, 404, "base-image-missing", "base image '%s' is not on this host%s",
 		    base->name.typed,
-		    s->task->policy.pull ? ", and pulling it did not bring it"
-		                         : ", and policy.pull does not let the engine fetch it");
+		    s->x->policy->pull ? ", and pulling it did not bring it"
+		                       : ", and policy.pull does not let the engine fetch it");
 	else if (status == 200) {
 		rc = judge_triggers(s, base->name.typed, answer, &why);
 		facts_base(b, s->task->id, answer);
@@ -196,6 +204,7 @@ ask_base(struct session *s)
 	struct err e = { 0 };
 
 	call_start(&c, ROUTE_BASE_INSPECT, s->task->id, s->x->d.api);
+	c.policy = (uint16_t)s->x->policy->version;
 	(void)call_add(&c, PARAM_NAME, b->facts.bases[b->next_base].name.mapped, &e);
 	b->fetch = fetch_start(s->proxy->loop, s->proxy->gate, &c, BASE_ANSWER_MAX, BASE_SECONDS, on_base, s);
 }

@@ -14,6 +14,7 @@ exchange_new(struct session *s)
 
 	x->number = ++s->requests;
 	x->started = now_ms();
+	x->policy = policy_ref(s->task->policy);
 	s->x = x;
 	s->proxy->requests++;
 	s->task->now.requests++;
@@ -54,6 +55,7 @@ exchange_free(struct session *s)
 	buf_done(&x->body);
 	elements_done(&x->list);
 	json_decref(x->merged);
+	policy_unref(x->policy);
 	free(x);
 	s->x = NULL;
 }

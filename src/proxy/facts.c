@@ -135,7 +135,7 @@ void
 facts_known(struct session *s)
 {
 	const struct exchange *x = s->x;
-	const struct policy *p = &s->task->policy;
+	const struct policy *p = s->x->policy;
 	struct building *b = x->build;
 	const struct context_facts *k = context_facts(b->context);
 	char started[STAMP_MAX];

@@ -95,20 +95,32 @@ mapped_names(const struct exchange *x)
 	return list;
 }
 
+/* Which policy judged it, and for replay what it had to know of the task besides its names. */
+static json_t *
+policy_of(const struct policy *p)
+{
+	return json_pack(
+	    "{s:i,s:s,s:s}", "version", (int)p->version, "hash", p->hash, "mode", policy_mode_name(p->mode));
+}
+
 static void
 add_judged(const struct session *s, json_t *r)
 {
 	const struct exchange *x = s->x;
-	const struct policy *p = &s->task->policy;
+	const struct policy *p = x->policy;
 
 	json_object_set_new(r, "method", json_string(x->head.method_name));
 	json_object_set_new(r, "path", quoted_path(x->head.target));
+	json_object_set_new(r, "policy", policy_of(x->policy));
 	if (!x->decided)
 		return;
 	json_object_set_new(r, "judged", quoted(x->target.path));
 	json_object_set_new(r, "query", audit_query(&x->target, p->public_arg_count, p->public_args));
 	json_object_set_new(
 	    r, "names", json_pack("{s:o,s:o}", "before", typed_names(x), "after", mapped_names(x)));
+	json_object_set_new(r, "has",
+	    json_pack("{s:i,s:i}", "images", (int)s->task->owned.count, "names",
+	        (int)owned_names(&s->task->owned)));
 	if (x->d.id[0] != '\0')
 		json_object_set_new(r, "ids", json_pack("[s]", x->d.id));
 }
@@ -131,6 +143,31 @@ count_refusal(struct session *s)
 	s->task->now.refused++;
 }
 
+/* What would have been refused stands where a refusal would; the route's own rule beside it. */
+static void
+add_observed(json_t *r, const struct decision *d)
+{
+	json_t *more = json_array();
+
+	json_object_set_new(r, "decision", json_string("observed"));
+	json_object_set_new(r, "rule", json_string(d->observed[0].rule));
+	json_object_set_new(r, "reason", words(d->observed[0].reason));
+	json_object_set_new(r, "route", json_string(d->rule));
+	for (size_t i = 1; i < d->observed_count; i++)
+		json_array_append_new(more, json_pack("{s:s,s:o}", "rule", d->observed[i].rule, "reason",
+		                                words(d->observed[i].reason)));
+	if (json_array_size(more) > 0)
+		json_object_set(r, "also", more);
+	json_decref(more);
+}
+
+static void
+count_observed(struct session *s)
+{
+	s->proxy->observed++;
+	s->task->now.observed++;
+}
+
 int
 record_decision(struct session *s, struct err *e)
 {
@@ -144,8 +181,26 @@ record_decision(struct session *s, struct err *e)
 		json_object_set_new(r, "status", json_integer(d->status));
 		json_object_set_new(r, "reason", words(d->reason));
 		count_refusal(s);
+	} else if (d->observed_count > 0) {
+		add_observed(r, d);
+		count_observed(s);
 	}
 	return write_record(s, r, e);
+}
+
+void
+record_observed(struct session *s, const struct err *why)
+{
+	json_t *r = open_record(s, "decision");
+	struct err e = { 0 };
+
+	add_judged(s, r);
+	json_object_set_new(r, "decision", json_string("observed"));
+	json_object_set_new(r, "rule", json_string(why->rule));
+	json_object_set_new(r, "reason", words(why->text));
+	json_object_set_new(r, "route", json_string(s->x->d.rule));
+	count_observed(s);
+	(void)write_record(s, r, &e); /* the decision itself is on record */
 }
 
 /* A flood is refused request by request, but recorded once a second: with how many there were. */
@@ -181,11 +236,25 @@ record_refusal(struct session *s, const struct err *why)
 	json_object_set_new(r, "rule", json_string(why->rule ? why->rule : "error"));
 	json_object_set_new(r, "status", json_integer(why->status));
 	json_object_set_new(r, "reason", words(why->text));
+	if (s->x->build != NULL && s->x->build->bases.refused[0] != '\0')
+		json_object_set_new(r, "base", quoted(s->x->build->bases.refused));
 	if (s->task->now.unrecorded > 1)
 		json_object_set_new(r, "requests", json_integer((json_int_t)s->task->now.unrecorded));
 	s->task->now.unrecorded = 0;
 	count_refusal(s);
 	(void)write_record(s, r, &e); /* it is refused in any case */
+}
+
+/* The images of others that the Dockerfile named, canonical. */
+static json_t *
+bases_of(const struct building *b)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < b->facts.base_count; i++)
+		if (!b->facts.bases[i].own)
+			json_array_append_new(list, quoted(b->facts.bases[i].name.mapped));
+	return list;
 }
 
 void
@@ -208,6 +277,8 @@ record_end(struct session *s, const char *why)
 	json_object_set_new(r, "ms", json_integer((json_int_t)(now_ms() - x->started)));
 	if (x->kept)
 		json_object_set_new(r, "cached", json_true());
+	if (x->build != NULL)
+		json_object_set_new(r, "bases", bases_of(x->build));
 	if (why != NULL || x->close_why != NULL)
 		json_object_set_new(r, "close", words(why != NULL ? why : x->close_why));
 	s->task->now.bytes_in += x->up.bytes + x->drained;

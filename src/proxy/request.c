@@ -18,7 +18,7 @@ judge(struct session *s, struct err *e)
 		return -1;
 	if (target_parse(&x->target, x->head.target, e) < 0)
 		return -1;
-	decide(&s->task->policy, &s->task->owned, &x->head, &x->target, &x->d);
+	decide(x->policy, &s->task->owned, &x->head, &x->target, &x->d);
 	x->decided = 1;
 	if (x->d.verdict == VERDICT_DENY)
 		return err_refuse(e, x->d.status, x->d.rule, "%s", x->d.reason);
@@ -29,14 +29,18 @@ judge(struct session *s, struct err *e)
 static int
 check_task(struct session *s, struct err *e)
 {
-	if (s->x->d.verdict == VERDICT_ALLOW && s->x->d.kind == ANSWER_SAVE)
-		return limits_saved(s->task, 1, e);
-	if (s->x->d.body != BODY_CONTEXT || s->x->d.verdict != VERDICT_ALLOW)
-		return 0;
+	struct exchange *x = s->x;
+	int rc = 0;
+
+	if (x->d.verdict == VERDICT_ALLOW && x->d.kind == ANSWER_SAVE)
+		rc = limits_saved(s->task, 1, e);
+	if (x->d.body != BODY_CONTEXT || x->d.verdict != VERDICT_ALLOW)
+		return rc == 0 || decision_let(&x->d, x->policy, e) ? 0 : -1;
 	if (s->task->state != TASK_RUNNING)
 		return err_refuse(
 		    e, 409, "task-finished", "the task has been finished: it can build no more images");
-	return limits_build(s->task, s->proxy->settings, &s->proxy->use, e);
+	rc = limits_build(s->task, s->proxy->settings, &s->proxy->use, e);
+	return rc == 0 || decision_let(&x->d, x->policy, e) ? 0 : -1;
 }
 
 static enum step

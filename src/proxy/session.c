@@ -304,3 +304,12 @@ proxy_busy(const struct proxy *p, const struct task *task)
 		n += s->x != NULL && (task == NULL || s->task == task);
 	return n;
 }
+
+int
+proxy_judged_before(const struct proxy *p, unsigned version)
+{
+	for (const struct session *s = p->sessions; s != NULL; s = s->next)
+		if (s->x != NULL && s->x->policy->version != version)
+			return 1;
+	return 0;
+}

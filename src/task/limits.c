@@ -41,14 +41,9 @@ limits_request(struct task *t, int64_t now, struct err *e)
 	return 0;
 }
 
-int
-limits_disk(const struct task *t, const struct settings *s, const struct host_use *h, struct err *e)
+static int
+disk_free(const struct settings *s, const struct host_use *h, struct err *e)
 {
-	if (t->now.disk > t->max_disk)
-		return err_refuse(e, 403, "limit-disk-bytes",
-		    "the task's images take %lld bytes of disk, %lld are allowed (limits.diskBytes): remove "
-		    "some (docker rmi)",
-		    (long long)t->now.disk, (long long)t->max_disk);
 	if (s->disk_free > 0 && h->disk_free >= 0 && h->disk_free < s->disk_free)
 		return err_refuse(e, 503, "limit-disk-free",
 		    "the host's disk for images has %lld bytes left, builds need %lld (limits.diskFree): try "
@@ -57,18 +52,40 @@ limits_disk(const struct task *t, const struct settings *s, const struct host_us
 	return 0;
 }
 
+static int
+disk_bytes(const struct task *t, struct err *e)
+{
+	if (t->now.disk > t->max_disk)
+		return err_refuse(e, 403, "limit-disk-bytes",
+		    "the task's images take %lld bytes of disk, %lld are allowed (limits.diskBytes): remove "
+		    "some (docker rmi)",
+		    (long long)t->now.disk, (long long)t->max_disk);
+	return 0;
+}
+
+/* What is the host's comes first: when the policy only observes what is the task's, it has been asked
+ * already.
+ */
+int
+limits_disk(const struct task *t, const struct settings *s, const struct host_use *h, struct err *e)
+{
+	return disk_free(s, h, e) < 0 ? -1 : disk_bytes(t, e);
+}
+
 int
 limits_build(const struct task *t, const struct settings *s, const struct host_use *h, struct err *e)
 {
-	if (t->now.builds >= t->max_builds)
-		return err_refuse(e, 429, "limit-builds",
-		    "%u builds of the task are running: more at a time are not allowed (limits.builds)",
-		    t->now.builds);
 	if (h->builds >= s->host_builds)
 		return err_refuse(e, 503, "limit-host-builds",
 		    "%u builds are running on this host: try again when one is done (limits.hostBuilds)",
 		    h->builds);
-	return limits_disk(t, s, h, e);
+	if (disk_free(s, h, e) < 0)
+		return -1;
+	if (t->now.builds >= t->max_builds)
+		return err_refuse(e, 429, "limit-builds",
+		    "%u builds of the task are running: more at a time are not allowed (limits.builds)",
+		    t->now.builds);
+	return disk_bytes(t, e);
 }
 
 int

@@ -86,7 +86,7 @@ owned_sharing(const void *arg)
 	const struct task *task = arg;
 
 	for (const struct task *t = task->home->first; t != NULL; t = t->next)
-		if (is_other(t, task) && t->policy.cache == CACHE_SHARED)
+		if (is_other(t, task) && t->policy->cache == CACHE_SHARED)
 			return 1;
 	return 0;
 }
@@ -116,7 +116,7 @@ task_free(struct task *t)
 	json_decref(t->policy_given);
 	json_decref(t->limits_given);
 	json_decref(t->registered);
-	policy_done(&t->policy);
+	policy_unref(t->policy);
 	owned_done(&t->owned);
 	builds_done(&t->builds);
 	free(t->task_id);
@@ -230,6 +230,7 @@ tasks_open(const struct settings *s, struct err *e)
 	struct tasks *home = mem_new(sizeof *home);
 
 	home->settings = s;
+	home->version = 1;
 	home->dir = mem_printf("%s/tasks", s->state_dir);
 	if (fs_mkdirs(home->dir, 0700, e) == 0 && open_all(home, e) == 0)
 		return home;
@@ -375,6 +376,20 @@ tasks_find(const struct tasks *home, const char *id)
 	return times == 1 ? only : NULL;
 }
 
+void
+tasks_apply_settings(struct tasks *home, unsigned version)
+{
+	home->version = version;
+	for (struct task *t = home->first; t != NULL; t = t->next)
+		body_apply_settings(t);
+}
+
+unsigned
+tasks_version(const struct tasks *home)
+{
+	return home->version;
+}
+
 struct task *
 tasks_first(const struct tasks *home)
 {
@@ -398,7 +413,7 @@ task_set_state(struct task *t, enum task_state state, struct err *e)
 int
 task_inherit(struct task *t, int64_t since, struct err *e)
 {
-	if (t->policy.cache != CACHE_SHARED || t->since <= since)
+	if (t->policy->cache != CACHE_SHARED || t->since <= since)
 		return 0;
 	t->since = since;
 	return write_task(t, e);

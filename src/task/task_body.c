@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,16 +173,15 @@ take_limits(struct task *t, const json_t *limits, int stored, struct err *e)
 	    take_limit(limits, "connections", s->connections, stored, &t->max_connections, e) < 0 ||
 	    take_limit(limits, "builds", s->builds, stored, &t->max_builds, e) < 0 ||
 	    take_limit(limits, "buildTime", s->build_time, stored, &t->build_time, e) < 0 ||
-	    take_limit(limits, "contextBytes", s->context_bytes, stored, &t->policy.context_bytes, e) < 0 ||
+	    take_limit(limits, "contextBytes", s->context_bytes, stored, &t->policy->context_bytes, e) < 0 ||
 	    take_limit(limits, "requestRate", s->request_rate, stored, &t->max_rate, e) < 0 ||
 	    take_limit(limits, "savedBytes", s->saved_bytes, stored, &t->max_saved, e) < 0 ||
 	    take_limit(limits, "diskBytes", s->disk_bytes, stored, &t->max_disk, e) < 0 ||
 	    take_limit(limits, "images", s->images, stored, &images, e) < 0 ||
 	    take_limit(limits, "names", s->names, stored, &names, e) < 0)
 		return -1;
-	t->policy.images = (size_t)images;
-	t->policy.names = (size_t)names;
-	t->limits_given = json_incref((json_t *)(uintptr_t)limits);
+	t->policy->images = (size_t)images;
+	t->policy->names = (size_t)names;
 	return 0;
 }
 
@@ -192,8 +192,29 @@ take_policy(struct task *t, const json_t *policy, struct err *e)
 		return 0;
 	if (!json_is_object(policy))
 		return wrong(e, "", "policy", "an object", policy);
-	t->policy_given = json_incref((json_t *)(uintptr_t)policy);
-	return policy_override(&t->policy, policy, e);
+	return policy_override(t->policy, policy, e);
+}
+
+/* What the host allows, with what the worker gave laid over it. */
+static int
+take_allowed(struct task *t, const json_t *policy, const json_t *limits, int stored, struct err *e)
+{
+	policy_unref(t->policy);
+	t->policy = policy_new(t->home->settings, t->home->version);
+	if (take_policy(t, policy, e) < 0 || take_limits(t, limits, stored, e) < 0)
+		return -1;
+	policy_seal(t->policy);
+	return 0;
+}
+
+void
+body_apply_settings(struct task *t)
+{
+	struct err e = { 0 };
+	int rc = take_allowed(t, t->policy_given, t->limits_given, 1, &e);
+
+	assert(rc == 0); /* it was taken before; what is stored is clamped, not refused */
+	(void)rc;
 }
 
 static int
@@ -307,11 +328,11 @@ body_apply(struct task *t, const json_t *kept, int stored, struct err *e)
 	t->task_id = mem_str(json_str(kept, "taskId", ""));
 	t->run_id = (unsigned)json_num(kept, "runId", 0);
 	t->registered = json_incref((json_t *)(uintptr_t)kept);
-	policy_init(&t->policy, t->home->settings);
+	t->policy_given = json_incref(json_object_get(kept, "policy"));
+	t->limits_given = json_incref(json_object_get(kept, "limits"));
 	if (check_scopes(json_object_get(kept, "scopes"), e) < 0 ||
 	    take_time(json_object_get(kept, "expires"), "", &t->expires, e) < 0 ||
-	    take_policy(t, json_object_get(kept, "policy"), e) < 0 ||
-	    take_limits(t, json_object_get(kept, "limits"), stored, e) < 0 ||
+	    take_allowed(t, t->policy_given, t->limits_given, stored, e) < 0 ||
 	    take_dind(t, json_object_get(kept, "dind"), stored, e) < 0)
 		return -1;
 	return 0;

@@ -72,10 +72,11 @@ counts_json(const struct task *t)
 {
 	const struct task_counts *c = &t->now;
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connections",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connections",
 	    (json_int_t)c->connections, "builds", (json_int_t)c->builds, "requests", (json_int_t)c->requests,
-	    "refused", (json_int_t)c->refused, "bytesIn", (json_int_t)c->bytes_in, "bytesOut",
-	    (json_int_t)c->bytes_out, "saved", (json_int_t)c->saved, "disk", (json_int_t)c->disk);
+	    "refused", (json_int_t)c->refused, "observed", (json_int_t)c->observed, "bytesIn",
+	    (json_int_t)c->bytes_in, "bytesOut", (json_int_t)c->bytes_out, "saved", (json_int_t)c->saved,
+	    "disk", (json_int_t)c->disk);
 }
 
 static json_t *
@@ -83,8 +84,8 @@ limits_json(const struct task *t)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connections",
 	    (json_int_t)t->max_connections, "builds", (json_int_t)t->max_builds, "buildTime",
-	    (json_int_t)t->build_time, "contextBytes", (json_int_t)t->policy.context_bytes, "images",
-	    (json_int_t)t->policy.images, "names", (json_int_t)t->policy.names, "requestRate",
+	    (json_int_t)t->build_time, "contextBytes", (json_int_t)t->policy->context_bytes, "images",
+	    (json_int_t)t->policy->images, "names", (json_int_t)t->policy->names, "requestRate",
 	    (json_int_t)t->max_rate, "savedBytes", (json_int_t)t->max_saved, "diskBytes",
 	    (json_int_t)t->max_disk);
 }
@@ -102,6 +103,9 @@ task_json(const struct task *t, int full)
 	json_object_set_new(v, "owned", images_json(&t->owned));
 	json_object_set(v, "artifacts", t->artifacts);
 	json_object_set_new(v, "limits", limits_json(t));
+	json_object_set_new(v, "judgedBy",
+	    json_pack("{s:i,s:s,s:s}", "version", (int)t->policy->version, "hash", t->policy->hash, "mode",
+	        policy_mode_name(t->policy->mode)));
 	if (t->policy_given != NULL)
 		json_object_set(v, "policy", t->policy_given);
 	return v;

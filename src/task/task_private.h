@@ -6,7 +6,8 @@
 /* What the files of the task module share. */
 struct tasks {
 	const struct settings *settings;
-	char *dir; /* <stateDir>/tasks */
+	char *dir;        /* <stateDir>/tasks */
+	unsigned version; /* of the policy */
 	struct task *first;
 };
 
@@ -21,6 +22,7 @@ char *task_path(const struct task *task, const char *file);
 int body_key(const json_t *body, const char **task_id, unsigned *run_id, int *enabled, struct err *e);
 json_t *body_keep(const json_t *body);
 int body_apply(struct task *task, const json_t *kept, int stored, struct err *e);
+void body_apply_settings(struct task *task); /* policy and limits anew, of a task that was accepted */
 int body_check_credentials(const json_t *credentials, struct err *e);
 
 /* owned.jsonl */

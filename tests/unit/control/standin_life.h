@@ -54,6 +54,18 @@ standin_release(struct life *l)
 }
 
 void
+life_policy(struct life *l, life_answer_cb *cb, void *arg)
+{
+	standin_answer(l, "policy", "", NULL, cb, arg);
+}
+
+void
+life_reload(struct life *l, life_answer_cb *cb, void *arg)
+{
+	standin_answer(l, "reload", "", NULL, cb, arg);
+}
+
+void
 life_task_start(struct life *l, const json_t *body, life_answer_cb *cb, void *arg)
 {
 	standin_answer(l, "start", "", body, cb, arg);

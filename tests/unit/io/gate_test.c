@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +28,16 @@
 static int engine, gate;
 static pid_t pid;
 static uint32_t tickets;
+static char config[64];
+
+static void
+write_config(const char *text)
+{
+	FILE *f = fopen(config, "w");
+
+	if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0)
+		abort();
+}
 
 static void
 start(void)
@@ -34,6 +46,11 @@ start(void)
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	struct err e = { 0 };
 
+	(void)snprintf(config, sizeof config, "/tmp/gate-test-%d", (int)getpid());
+	if (mkdir(config, 0700) < 0)
+		abort();
+	strcat(config, "/c.json");
+	write_config("{}");
 	settings_init(&s);
 	free(s.engine_socket);
 	s.engine_socket = mem_printf("/tmp/gate-test-%d.sock", (int)getpid());
@@ -41,7 +58,7 @@ start(void)
 	(void)unlink(at.sun_path);
 	engine = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (bind(engine, (struct sockaddr *)&at, sizeof at) < 0 || listen(engine, 16) < 0 ||
-	    gate_fork(&s, &pid, &gate, &e) < 0)
+	    gate_fork(&s, config, &pid, &gate, &e) < 0)
 		abort();
 	settings_done(&s);
 }
@@ -55,6 +72,9 @@ stop(void)
 
 	(void)getsockname(engine, (struct sockaddr *)&at, &len);
 	(void)unlink(at.sun_path);
+	(void)unlink(config);
+	*strrchr(config, '/') = '\0';
+	(void)rmdir(config);
 	close(gate);
 	(void)waitpid(pid, &status, 0);
 	ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the gate ends when the front closes its end");
@@ -274,6 +294,64 @@ policies(void)
 	refused("a forgotten namespace is unknown");
 }
 
+static void
+ask_version(uint32_t kind, unsigned version)
+{
+	struct gate_ask ask = { .kind = kind, .ticket = ++tickets, .version = version };
+
+	if (send(gate, &ask, sizeof ask, 0) < 0)
+		abort();
+}
+
+/* Is this base image allowed by that version? */
+static unsigned
+base_by(unsigned version)
+{
+	struct err e = { 0 };
+	unsigned status;
+
+	call_start(&c, ROUTE_BASE_INSPECT, NS, 41);
+	c.policy = (uint16_t)version;
+	(void)call_add(&c, PARAM_NAME, "registry.example.com/private:1", &e);
+	send_call();
+	status = answer();
+	(void)engine_heard();
+	return status;
+}
+
+static void
+versions(void)
+{
+	post(GATE_POLICY, NS, "{}", 2);
+	is_int(base_by(0), 403, "refused by the present policy");
+	is_int(base_by(1), 403, "which is the first");
+	is_int(base_by(2), 503, "one that is not there judges nothing");
+	write_config("{\"policy\": {\"baseImages\": 1}}");
+	ask_version(GATE_LOAD, 0);
+	is_int(answer(), 400, "a wrong file is not taken");
+	ask_version(GATE_SWITCH, 2);
+	is_int(base_by(2), 503, "and nothing can be switched to");
+	write_config("{\"policy\": {\"baseImages\": [\"registry.example.com/*\"]}}");
+	ask_version(GATE_LOAD, 0);
+	is_int(answer(), 0, "a good one comes back as a descriptor");
+	is_int(base_by(0), 403, "and judges nothing yet");
+	ask_version(GATE_SWITCH, 2);
+	is_int(base_by(0), 0, "now it does");
+	is_int(base_by(2), 0, "by its version");
+	is_int(base_by(1), 403, "the one before judges what was judged by it");
+	post(GATE_POLICY, NS, "{\"baseImages\": []}", 18);
+	is_int(base_by(2), 403, "a task's own words lie over it");
+	post(GATE_POLICY, NS, "{}", 2);
+	is_int(base_by(1), 403, "a task that is told later has both");
+	is_int(base_by(2), 0, "the present one as well");
+	ask_version(GATE_RELEASE, 0);
+	is_int(base_by(1), 503, "released: not there any more");
+	(void)unlink(config);
+	ask_version(GATE_LOAD, 0);
+	is_int(answer(), 400, "no file");
+	is_int(base_by(2), 0, "changes nothing");
+}
+
 int
 main(void)
 {
@@ -283,6 +361,7 @@ main(void)
 	damaged_calls();
 	garbage();
 	policies();
+	versions();
 	stop();
 	return tap_end();
 }

@@ -295,7 +295,7 @@ bases(void)
 		{ "dind.invalid/" NS "/docker.io/library/app:1", NULL, 0 },
 		{ "A b", NULL, 0 },
 	};
-	struct base_ask ask = { &policy, &owned };
+	struct base_ask ask = { .policy = &policy, .owned = &owned };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		char mapped[REFERENCE_MAX] = "";

@@ -211,9 +211,9 @@ check_task(const struct task *t)
 	is_int(t->max_connections, 5, "connections");
 	is_int(t->max_builds, 2, "builds as the host says");
 	is_int(t->build_time, 60, "buildTime");
-	is_int(t->policy.images, 7, "images");
-	is_int(t->policy.names, 200, "names as the host says");
-	is_int(t->policy.pull, 1, "its own policy");
+	is_int(t->policy->images, 7, "images");
+	is_int(t->policy->names, 200, "names as the host says");
+	is_int(t->policy->pull, 1, "its own policy");
 	is_str(json_str(json_object_get(v, "public/a.tar.zst"), "expires", NULL), "2090-01-01T00:00:00.000Z",
 	    "an artifact lives as long as its task");
 	is_str(json_str(json_object_get(v, "public/b.tar"), "expires", NULL), "2080-01-01T00:00:00.000Z",
