@@ -27,8 +27,9 @@ enum codec {
 	CODEC_ZSTD = 8,
 	CODEC_LZ4 = 16,
 };
+enum { CODEC_SNIFF = 6 };
 
-/* What the first bytes (6 are enough) say; CODEC_NONE when they are no known magic. */
+/* What the first bytes (CODEC_SNIFF are enough) say; CODEC_NONE when they are no known magic. */
 enum codec codec_sniff(const void *bytes, size_t len);
 
 /* accept is a set of codecs; a known magic outside it is refused by name (status 400). */
@@ -39,7 +40,7 @@ struct filter *codec_reader_new(unsigned accept, uint64_t max, const char *rule)
 uint64_t codec_reader_clear(const struct filter *f);
 void codec_reader_passed(struct filter *f, size_t len);
 
-/* What was sniffed, once at least 6 bytes or eof were seen; CODEC_NONE before. */
+/* What was sniffed, once at least CODEC_SNIFF bytes or eof were seen; CODEC_NONE before. */
 enum codec codec_reader_kind(const struct filter *f);
 
 /*

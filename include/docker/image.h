@@ -41,8 +41,10 @@ enum image_mode {
 
 struct image_ask {
 	enum image_mode mode;
-	const char *ns;   /* SAVE: the namespace to map back; else NULL */
-	const char *id;   /* EXPORT, LOAD: the expected "sha256:..." config digest; NULL = any */
+	const char *ns; /* SAVE: the namespace to map back; else NULL */
+	/* EXPORT, LOAD: the expected "sha256:..." config digest (EXPORT: or that of the OCI manifest in the
+	 * archive, by which an engine with the containerd store calls the image); NULL = any */
+	const char *id;
 	size_t tag_count; /* EXPORT, LOAD: names to write, familiar or canonical with tag */
 	const char *const *tags;
 	uint64_t max_bytes; /* of the tar, 0 = no limit; rule "limit-image-bytes" */
@@ -63,8 +65,9 @@ struct image_layer {
 	uint64_t size; /* of what diff_id is the digest of: uncompressed; 0 when it was left out */
 };
 
-struct image_facts { /* of the one image, valid after FILTER_DONE (EXPORT, LOAD) */
-	char id[REFERENCE_ID_MAX];
+struct image_facts {                        /* of the one image, valid after FILTER_DONE (EXPORT, LOAD) */
+	char id[REFERENCE_ID_MAX];          /* the config's digest */
+	char manifest_id[REFERENCE_ID_MAX]; /* LOAD, nothing left out: what the containerd store calls it */
 	char architecture[32], os[32];
 	uint64_t tar_bytes;           /* of the output */
 	size_t layer_count, left_out; /* of them: that the tarball did not have */

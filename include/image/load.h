@@ -23,8 +23,9 @@ struct err;
  * read strictly and written anew with that one name (docker/image.h, IMAGE_LOAD). The engine acts on the
  * metadata, which comes last, and only on a body that ends: on any doubt the connection is closed without
  * the last chunk, and nothing is loaded. Then the engine's answer is read: its errors come with status
- * 200. "done": {"imageId", "tag", "layers": count, "leftOut": of them, "tarSize", "architecture", "os"}. The
- * caller then inspects the tag: the id must be that imageId.
+ * 200. "done": {"imageId", "manifestId" (what an engine with the containerd store calls it; not with layers
+ * left out), "tag", "layers": count, "leftOut": of them, "tarSize", "architecture", "os"}. The
+ * caller then inspects the tag: the id must be one of them.
  */
 int image_load(const json_t *job, int engine_fd, struct err *e);
 

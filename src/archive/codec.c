@@ -10,8 +10,7 @@
 
 enum {
 	CHUNK = 64 * 1024, /* what one step may add to out */
-	SNIFF_BYTES = 6,
-	AGAIN = 100, /* beside FILTER_MORE and FILTER_DONE */
+	AGAIN = 100,       /* beside FILTER_MORE and FILTER_DONE */
 };
 
 struct codec_reader {
@@ -60,7 +59,7 @@ sniff(struct codec_reader *r, struct buf *in, int eof, struct err *e)
 {
 	enum codec kind;
 
-	if (buf_len(in) < SNIFF_BYTES && !eof)
+	if (buf_len(in) < CODEC_SNIFF && !eof)
 		return FILTER_MORE;
 	kind = codec_sniff(buf_ptr(in), buf_len(in));
 	r->decoder = decoder_of(kind);

@@ -38,7 +38,8 @@ struct loading {
 	uint32_t ticket;
 	struct child *child;
 
-	char id[REFERENCE_ID_MAX]; /* what is, or is to be, under the name */
+	char id[REFERENCE_ID_MAX];          /* what is, or is to be, under the name */
+	char manifest_id[REFERENCE_ID_MAX]; /* what an engine with the containerd store calls that */
 	struct load_result result;
 	struct err failure;
 	char rule[RULE_MAX]; /* of the failure, as dind-image said it */
@@ -154,6 +155,9 @@ on_loaded_inspect(void *arg, unsigned status, json_t *answer, const struct err *
 	struct loading *x = arg;
 
 	x->fetch = NULL;
+	if (status == 200 && x->manifest_id[0] != '\0' &&
+	    strcmp(json_str(answer, "Id", ""), x->manifest_id) == 0)
+		memcpy(x->id, x->manifest_id, sizeof x->id);
 	if (status == 200 && strcmp(json_str(answer, "Id", ""), x->id) == 0) {
 		answer_all(x, NULL);
 		return;
@@ -188,10 +192,13 @@ on_event(void *arg, const json_t *event)
 	struct loading *x = arg;
 	const char *what = json_str(event, "event", "");
 
-	if (strcmp(what, "done") == 0)
+	if (strcmp(what, "done") == 0) {
 		(void)snprintf(x->id, sizeof x->id, "%s", json_str(event, "imageId", ""));
-	else if (strcmp(what, "error") == 0)
+		(void)snprintf(
+		    x->manifest_id, sizeof x->manifest_id, "%s", json_str(event, "manifestId", ""));
+	} else if (strcmp(what, "error") == 0) {
 		take_failure(x, event);
+	}
 }
 
 /* A layer that the engine had has gone since, or it wants to see all of them: once more, with all of them. */

@@ -87,8 +87,42 @@ start_layer(struct image *m, struct err *e)
 		max = max > m->inflated ? max - m->inflated : 1;
 	m->action = LAYER;
 	m->diff = hash_new(HASH_SHA256);
+	m->sniffed = 0;
 	m->inflate = codec_reader_new(CODEC_GZIP | CODEC_ZSTD, max, "limit-image-bytes");
 	return image_put_head(&m->ready, m->now->name, m->now->size, e);
+}
+
+/* A compressed layer has a digest of its own; raw holds what came of it, m->sniffed bytes are needed to tell.
+ */
+static void
+hash_blob(struct image *m, const uint8_t *data, size_t len)
+{
+	if (m->blob != NULL) {
+		hash_add(m->blob, data, len);
+		return;
+	}
+	if (m->sniffed || buf_len(&m->raw) < CODEC_SNIFF)
+		return;
+	m->sniffed = 1;
+	m->now->codec = codec_sniff(buf_ptr(&m->raw), buf_len(&m->raw));
+	if (m->now->codec == CODEC_NONE)
+		return;
+	m->blob = hash_new(HASH_SHA256);
+	hash_add(m->blob, buf_ptr(&m->raw), buf_len(&m->raw));
+}
+
+/* Ends a hash, if there is one, as a digest. */
+static void
+end_hash(struct hash **h, char digest[REFERENCE_ID_MAX])
+{
+	char hex[HASH_HEX_MAX];
+
+	if (*h == NULL)
+		return;
+	hash_hex(*h, hex);
+	*h = NULL;
+	memcpy(digest, "sha256:", 7);
+	memcpy(digest + 7, hex, 65);
 }
 
 /* Hashes what a layer is when it is not compressed; rc as the codec's. */
@@ -117,17 +151,12 @@ inflate(struct image *m, int eof, struct err *e)
 static int
 end_layer(struct image *m, struct err *e)
 {
-	char hex[HASH_HEX_MAX];
-	int rc = inflate(m, 1, e);
-
-	if (rc < 0)
+	if (inflate(m, 1, e) < 0)
 		return -1;
-	hash_hex(m->diff, hex);
-	m->diff = NULL;
+	end_hash(&m->diff, m->now->diff_id);
+	end_hash(&m->blob, m->now->digest);
 	filter_free(m->inflate);
 	m->inflate = NULL;
-	memcpy(m->now->diff_id, "sha256:", 7);
-	memcpy(m->now->diff_id + 7, hex, 65);
 	m->inflated += m->now->plain_size;
 	tar_write_pad(&m->ready, m->now->size);
 	m->boundary = m->ask.mode == IMAGE_EXPORT;
@@ -188,6 +217,7 @@ on_data(struct image *m, const uint8_t *data, size_t len, struct err *e)
 	case LAYER:
 		buf_add(&m->ready, data, len);
 		buf_add(&m->raw, data, len);
+		hash_blob(m, data, len);
 		return inflate(m, 0, e) < 0 ? -1 : 0;
 	}
 	return 0;
@@ -310,6 +340,7 @@ image_free(struct filter *f)
 
 	tar_reader_free(m->tar);
 	hash_free(m->diff);
+	hash_free(m->blob);
 	filter_free(m->inflate);
 	members_free(m);
 	buf_done(&m->raw);

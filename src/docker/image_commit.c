@@ -4,22 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "archive/tar.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "image_parts.h"
-
-struct commit {
-	struct image *m;
-	json_t *manifest, *config;
-	const json_t *entry; /* the one of the manifest */
-	struct member *config_member;
-	size_t count;
-	size_t shared; /* layers, from the base up, that the engine has */
-	struct member *layers[IMAGE_LAYERS_MAX];
-};
 
 static int
 bad(struct err *e, const char *rule, const char *text)
@@ -86,6 +76,31 @@ copy_word(char *out, size_t size, const json_t *config, const char *key, const c
 	return 0;
 }
 
+/* An engine with the containerd store calls an image by the digest of its OCI manifest. */
+static int
+is_manifest(const struct commit *c, const char *id)
+{
+	struct member *k = NULL;
+	char hex[HASH_HEX_MAX], *path;
+	struct err ignored;
+	json_t *v;
+	int rc = 0;
+
+	if (!reference_is_id(id))
+		return 0;
+	path = mem_printf("blobs/sha256/%s", id + 7);
+	k = member_find(c->m, path);
+	free(path);
+	if (k == NULL || !k->is_held)
+		return 0;
+	hash_once(HASH_SHA256, buf_ptr(&k->held), buf_len(&k->held), hex);
+	v = member_json(k, "image-id", &ignored);
+	if (v != NULL && strcmp(hex, id + 7) == 0)
+		rc = strcmp(json_str(json_object_get(v, "config"), "digest", ""), c->m->facts->id) == 0;
+	json_decref(v);
+	return rc;
+}
+
 /* The config is named by its digest, which is the image's id. */
 static int
 check_id(struct commit *c, struct err *e)
@@ -99,7 +114,8 @@ check_id(struct commit *c, struct err *e)
 		return err_refuse(e, 400, "image-config", "'%s' is not the digest of that file", k->name);
 	memcpy(facts->id, "sha256:", 7);
 	memcpy(facts->id + 7, hex, 65);
-	if (c->m->ask.id != NULL && strcmp(c->m->ask.id, facts->id) != 0)
+	if (c->m->ask.id != NULL && strcmp(c->m->ask.id, facts->id) != 0 &&
+	    (c->m->ask.mode != IMAGE_EXPORT || !is_manifest(c, c->m->ask.id)))
 		return err_refuse(
 		    e, 400, "image-id", "the tarball holds image %s, not %s", facts->id, c->m->ask.id);
 	return 0;
@@ -247,84 +263,6 @@ check_unused(const struct image *m, struct err *e)
 	return 0;
 }
 
-static int
-put_held_layers(struct commit *c, struct err *e)
-{
-	for (size_t i = 0; i < c->count; i++) {
-		struct member *k = c->layers[i];
-
-		if (k->is_held &&
-		    image_put(&c->m->ready, k->name, buf_ptr(&k->held), buf_len(&k->held), e) < 0)
-			return -1;
-		k->is_held = 0; /* once */
-	}
-	return 0;
-}
-
-static int
-put_json(struct buf *out, const char *name, json_t *v, struct err *e)
-{
-	char *text = json_text(v, 0);
-	int rc = text == NULL ? bad(e, "image-names", "a name is not UTF-8")
-	                      : image_put(out, name, text, strlen(text), e);
-
-	free(text);
-	json_decref(v);
-	return rc;
-}
-
-static json_t *
-manifest_of(const struct commit *c, const char *config_name)
-{
-	json_t *tags = json_array(), *paths = json_array();
-
-	for (size_t i = 0; i < c->m->ask.tag_count; i++)
-		json_array_append_new(tags, json_string(c->m->ask.tags[i]));
-	for (size_t i = 0; i < c->count; i++)
-		json_array_append_new(paths, json_string(c->layers[i]->name));
-	return json_pack("[{s:s, s:o, s:o}]", "Config", config_name, "RepoTags", tags, "Layers", paths);
-}
-
-/* {"app": {"1": top layer}}: old consumers read the names there, and none the layer. */
-static json_t *
-repositories_of(const struct commit *c)
-{
-	const char *top = c->count > 0 ? c->layers[c->count - 1]->diff_id : c->m->facts->id;
-	json_t *all = json_object();
-
-	for (size_t i = 0; i < c->m->ask.tag_count; i++) {
-		const char *name = c->m->ask.tags[i], *slash = strrchr(name, '/'),
-		           *colon = strrchr(name, ':');
-		size_t len =
-		    colon != NULL && colon > (slash ? slash : name) ? (size_t)(colon - name) : strlen(name);
-		json_t *tags = json_object_getn(all, name, len);
-
-		if (tags == NULL) {
-			tags = json_object();
-			json_object_setn_new(all, name, len, tags);
-		}
-		json_object_set_new(tags, name[len] ? name + len + 1 : "latest", json_string(top + 7));
-	}
-	return all;
-}
-
-static int
-put_metadata(struct commit *c, struct err *e)
-{
-	struct buf *out = &c->m->ready;
-	const struct buf *config = &c->config_member->held;
-	char name[MEMBER_NAME_MAX];
-
-	memcpy(name, c->m->facts->id + 7, 64);
-	memcpy(name + 64, ".json", 6);
-	if (put_held_layers(c, e) < 0 || image_put(out, name, buf_ptr(config), buf_len(config), e) < 0 ||
-	    put_json(out, "manifest.json", manifest_of(c, name), e) < 0 ||
-	    put_json(out, "repositories", repositories_of(c), e) < 0)
-		return -1;
-	tar_write_end(out);
-	return 0;
-}
-
 int
 image_commit(struct image *m, struct err *e)
 {
@@ -333,7 +271,7 @@ image_commit(struct image *m, struct err *e)
 
 	if (read_manifest(&c, e) == 0 && read_config(&c, e) == 0 && read_layers(&c, e) == 0 &&
 	    check_unused(m, e) == 0)
-		rc = put_metadata(&c, e);
+		rc = image_write(&c, e);
 	json_decref(c.manifest);
 	json_decref(c.config);
 	return rc;

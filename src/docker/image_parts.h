@@ -1,11 +1,12 @@
 #ifndef DOCKER_IMAGE_PARTS_H
 #define DOCKER_IMAGE_PARTS_H
 
-/* Shared by image.c (the filter), image_member.c (names), image_names.c (SAVE) and image_commit.c (the rest).
- */
+/* Shared by image.c (the filter), image_member.c (names), image_names.c (SAVE), image_commit.c (what must be
+ * true at the end) and image_write.c (what is written then). */
 
 #include <jansson.h>
 
+#include "archive/codec.h"
 #include "base/buf.h"
 #include "docker/image.h"
 
@@ -45,7 +46,9 @@ struct member {
 	int is_held, used; /* used: a layer that the manifest names */
 	int left_out;      /* the engine has it: no member, only its name */
 	char diff_id[REFERENCE_ID_MAX];
-	uint64_t plain_size; /* what diff_id is the digest of */
+	char digest[REFERENCE_ID_MAX]; /* of a compressed layer as it is; "" for others */
+	enum codec codec;              /* that it is compressed with */
+	uint64_t plain_size;           /* what diff_id is the digest of */
 };
 
 struct image {
@@ -60,9 +63,10 @@ struct image {
 	void *by_name;                  /* tsearch(3) */
 	size_t held_bytes, layer_count; /* layers: that were not held */
 
-	struct member *now; /* the member whose data comes */
-	int action;         /* what is done with it */
-	struct hash *diff;
+	struct member *now;       /* the member whose data comes */
+	int action;               /* what is done with it */
+	struct hash *diff, *blob; /* blob: of a compressed layer as it is */
+	int sniffed;              /* whether it is one */
 	struct filter *inflate;
 	uint64_t inflated; /* by all layers */
 	struct buf raw, plain;
@@ -87,8 +91,19 @@ json_t *member_json(struct member *k, const char *rule, struct err *e);
 /* SAVE: the JSON of that member with the task's names; NULL: nothing is left, the member is not written. */
 json_t *image_rewrite(enum member_kind kind, json_t *given, const char *ns);
 
+struct commit {
+	struct image *m;
+	json_t *manifest, *config;
+	const json_t *entry; /* the one of the manifest */
+	struct member *config_member;
+	size_t count;
+	size_t shared; /* layers, from the base up, that the engine has */
+	struct member *layers[IMAGE_LAYERS_MAX];
+};
+
 /* EXPORT, LOAD: the archive has ended. Checks it all, fills facts and writes the metadata to m->ready. */
 int image_commit(struct image *m, struct err *e);
+int image_write(struct commit *c, struct err *e); /* its second half */
 
 /* A plain file in the one canonical form: header, bytes, padding. */
 int image_put(struct buf *out, const char *name, const void *bytes, size_t len, struct err *e);

@@ -268,7 +268,8 @@ read_answer(struct load *x, struct err *e)
 static void
 say_done(const struct load *x)
 {
-	event_done(json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "imageId", x->facts.id, "tag", x->tag,
+	event_done(json_pack("{s:s, s:s?, s:s, s:I, s:I, s:I, s:s, s:s}", "imageId", x->facts.id,
+	    "manifestId", x->facts.manifest_id[0] != '\0' ? x->facts.manifest_id : NULL, "tag", x->tag,
 	    "layers", (json_int_t)x->facts.layer_count, "leftOut", (json_int_t)x->facts.left_out, "tarSize",
 	    (json_int_t)x->facts.tar_bytes, "architecture", x->facts.architecture, "os", x->facts.os));
 }
