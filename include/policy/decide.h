@@ -65,6 +65,8 @@ struct decision {
 	/* build: what the session needs besides the call */
 	int quiet;
 	int pull; /* base images are asked for anew, by us: the engine is never told to pull in a build */
+	char *registry;   /* credentials for pulls of base images, as call_add() takes them; heap or NULL */
+	size_t new_names; /* build and tag: of `names`, those that the task does not have yet */
 	size_t name_count;
 	char **names; /* build and tag: canonical names to record on success; remove: names that go; heap */
 	char id[REFERENCE_ID_MAX]; /* tag, remove: the image concerned */
@@ -85,6 +87,10 @@ void decide(const struct policy *p, const struct owned *o, const struct http_hea
     const struct target *target, struct decision *d);
 
 void decision_done(struct decision *d);
+
+/* May the task get so many images more? A build is one, and one for each stage once they are known. -1 (403,
+ * "limit-images") when it may not. */
+int decide_images(const struct policy *p, const struct owned *o, size_t more, struct err *e);
 
 /*
  * Is this refusal only observed by the policy? Then it is noted in d, and e is cleared: 1. Else 0, and

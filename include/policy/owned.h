@@ -27,6 +27,8 @@ struct owned {
 	 * them). */
 	size_t step_count;
 	char (*steps)[OWNED_STEP_LEN + 1];
+	/* What requests under way may still add: they were admitted with it. */
+	size_t claimed_images, claimed_names;
 	/* What the other tasks of this host have, but for those that have ended. NULL = there are no others.
 	 */
 	int (*elsewhere)(const void *arg, const char *id); /* does any own the id? */

@@ -45,9 +45,16 @@ enum step {
 	STEP_END,      /* closed */
 };
 
+/* What the request may add to what the task owns: counted at its admission, given back at its end. */
+struct claim {
+	struct task *task; /* NULL: nothing is claimed */
+	long images, names;
+};
+
 /* What only a build needs. */
 struct building {
 	struct task *task;
+	struct claim claim;
 	struct dockerfile_facts facts;
 	struct base_ask bases;
 	size_t pair_count;
@@ -56,7 +63,7 @@ struct building {
 	int pulled;       /* it has been pulled: once is enough */
 	size_t foreign_count;
 	char foreign[DOCKERFILE_BASES_MAX][REFERENCE_ID_MAX]; /* ids of base images, which no step makes */
-	int resolved;
+	int resolving, resolved; /* the Dockerfile is known; its base images are */
 	struct fetch *fetch;
 	struct filter *context, *output; /* borrowed from the pumps */
 	int64_t started;                 /* ms, of the wall clock */
@@ -78,8 +85,9 @@ struct exchange {
 	uint64_t drained;
 	struct pump up, down;
 	struct building *build;
-	size_t call;     /* index of the call under way */
-	uint32_t ticket; /* of the gate, 0 = none */
+	struct claim claim; /* of a tag */
+	size_t call;        /* index of the call under way */
+	uint32_t ticket;    /* of the gate, 0 = none */
 	struct http_head answer;
 	int answered; /* the engine's answer head is in `answer` */
 	struct body walk;
@@ -154,6 +162,9 @@ int record_decision(struct session *s, struct err *e);
 void record_observed(struct session *s, const struct err *e); /* found then, and let through */
 void record_refusal(struct session *s, const struct err *e);  /* found while the body passed */
 void record_end(struct session *s, const char *why);
+
+void claim_take(struct claim *c, struct task *task, size_t images, size_t names); /* instead of what it has */
+void claim_done(struct claim *c);
 
 /* build.c: what a build leaves, whether its client still listens or not */
 struct filter *building_output(struct building *b, struct task *task, int quiet);

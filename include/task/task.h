@@ -123,6 +123,9 @@ int task_forget(struct task *task, const char *id, struct err *e);
 /* An intermediate image that a build printed; owned_step() says what it is good for. Not synced to disk. */
 int task_step(struct task *task, const char *step, struct err *e);
 
+/* What a request that was admitted may add to what is owned, until it ends: taken with the opposite signs. */
+void task_claim(struct task *task, long images, long names);
+
 /* For GET /v1/tasks and /v1/tasks/ID: new reference. full adds images and names. Never credentials. */
 json_t *task_json(const struct task *task, int full);
 

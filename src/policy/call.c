@@ -155,10 +155,8 @@ call_print(const struct call *c, struct buf *out)
 
 	print_path(c, row->path, &target);
 	print_query(c, &target);
-	if (config != NULL && c->route == ROUTE_BASE_PULL)
+	if (config != NULL)
 		registry_pick(config, call_get(c, PARAM_FROMIMAGE), &extra);
-	else if (config != NULL)
-		buf_printf(&extra, "X-Registry-Config: %s\r\n", config);
 	if (row->method == HTTP_POST)
 		framing = body ? HTTP_BODY_CHUNKED : HTTP_BODY_COUNTED;
 	http_print_request(out, row->method, buf_text(&target), framing, 0, body ? "application/x-tar" : NULL,

@@ -274,15 +274,20 @@ judge_row_of_route(struct judge *j, const struct route_row *row, struct err *e)
 	return 0;
 }
 
+/* Registry credentials and build-args. */
 static void
 drop_calls(struct decision *d)
 {
 	for (size_t i = 0; i < d->call_count; i++) {
-		mem_wipe(d->calls[i]->text, d->calls[i]->text_len); /* registry credentials, build-args */
+		mem_wipe(d->calls[i]->text, d->calls[i]->text_len);
 		free(d->calls[i]);
 		d->calls[i] = NULL;
 	}
 	d->call_count = 0;
+	if (d->registry != NULL)
+		mem_wipe(d->registry, strlen(d->registry));
+	free(d->registry);
+	d->registry = NULL;
 }
 
 /* 404 and 409 repeat the engine's own words: clients and people know them. */
@@ -346,16 +351,18 @@ judge_note(struct judge *j, const char *name)
 int
 judge_name_limit(struct judge *j, struct err *e)
 {
-	size_t fresh = 0;
+	size_t fresh = 0, have = owned_names(j->owned) + j->owned->claimed_names;
 
 	for (size_t i = 0; i < j->d->name_count; i++)
 		fresh += owned_by_name(j->owned, j->d->names[i]) == NULL;
-	if (fresh == 0 || owned_names(j->owned) + fresh <= j->policy->names)
+	j->d->new_names = fresh;
+	if (fresh == 0 || have + fresh <= j->policy->names)
 		return 0;
 	err_refuse(e, 403, "limit-names",
-	    "the task has %zu names and may have %zu (limits.names): remove some (docker rmi)",
-	    owned_names(j->owned), j->policy->names);
-	return owned_names(j->owned) + fresh <= POLICY_COUNT_MAX ? judge_let(j, -1, e) : -1;
+	    "the task has %zu names, builds under way counted, and may have %zu (limits.names): remove some "
+	    "(docker rmi)",
+	    have, j->policy->names);
+	return have + fresh <= POLICY_COUNT_MAX ? judge_let(j, -1, e) : -1;
 }
 
 int

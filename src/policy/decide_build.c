@@ -13,16 +13,25 @@
 
 enum { CACHE_IMAGES_MAX = 32 }; /* each costs the engine a look at its chain; newest first */
 
+int
+decide_images(const struct policy *p, const struct owned *o, size_t more, struct err *e)
+{
+	size_t have = o->count + o->claimed_images;
+
+	if (have + more <= p->images)
+		return 0;
+	return err_refuse(e, 403, "limit-images",
+	    "the task has %zu images, builds under way counted, this build would add %zu, and it may have "
+	    "%zu (limits.images): remove some (docker rmi)",
+	    have, more, p->images);
+}
+
 static int
 check_limits(struct judge *j, struct err *e)
 {
-	if (j->owned->count < j->policy->images)
-		return 0;
-	err_refuse(e, 403, "limit-images",
-	    "the task has %zu images, which is all that it may have (limits.images): remove some (docker "
-	    "rmi)",
-	    j->owned->count);
-	return j->owned->count < POLICY_COUNT_MAX ? judge_let(j, -1, e) : -1;
+	int rc = decide_images(j->policy, j->owned, 1, e);
+
+	return j->owned->count < POLICY_COUNT_MAX ? judge_let(j, rc, e) : rc;
 }
 
 /* t: every name mapped and recorded; an empty one is none, as in the engine. */
@@ -192,7 +201,7 @@ force_cache(struct judge *j, struct err *e)
 	return rc;
 }
 
-/* Dropped unread unless the operator passes credentials on. */
+/* Dropped unread unless the operator passes credentials on. The build itself never gets them: we pull. */
 static int
 take_registry(struct judge *j, struct err *e)
 {
@@ -201,12 +210,12 @@ take_registry(struct judge *j, struct err *e)
 	struct buf value = { 0 };
 	int rc;
 
-	if (given == NULL || !j->policy->registry_auth)
+	if (given == NULL || !j->policy->registry_auth || !j->policy->pull)
 		return 0;
 	(void)buf_reserve(&value, row->max * 2); /* does not move: one copy to wipe */
 	rc = value_read(row, given, &value, e);
 	if (rc == 0 && buf_len(&value) > 0)
-		rc = call_add(j->call, PARAM_REGISTRY_CONFIG, buf_text(&value), e);
+		j->d->registry = mem_str(buf_text(&value));
 	mem_wipe(value.data, value.cap);
 	buf_done(&value);
 	return rc;

@@ -29,7 +29,7 @@ int judge_remove(struct judge *j, struct err *e);
 /* Records a canonical name in d->names; 0 when it is there already, else 1. */
 int judge_note(struct judge *j, const char *name);
 
-/* Would the names in d->names pass policy.names? -1 (403, "limit-names") when they would. */
+/* Counts d->new_names. Would they pass policy.names? -1 (403, "limit-names") when they would. */
 int judge_name_limit(struct judge *j, struct err *e);
 
 /* limits.requestNames for this many names in the parameter `key`. */

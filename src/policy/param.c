@@ -102,8 +102,8 @@ static const struct param_row rows[] = {
 	ROW(PLATFORM, "platforms", IMAGE_REMOVE, TEXT, DENY, 1, 1024, 50, "image-platform", NULL, NULL,
 	    "images have one platform, the host's: leave --platform out")
 	/* header values */
-	ROW(REGISTRY_CONFIG, "X-Registry-Config", BUILD, REGISTRY, CAP, 0, KIB(24), 24, "build-registry", NULL, NULL,
-	    "credentials for base images: dropped unless the operator passes them on (policy.registryAuth)")
+	ROW(REGISTRY_CONFIG, "X-Registry-Config", BUILD, REGISTRY, LOCAL, 0, KIB(24), 24, "build-registry", NULL, NULL,
+	    "credentials for base images: a pull by the proxy gets those of its own registry, if the operator lets it (policy.pull, policy.registryAuth); never sent with a build")
 	/* our own calls */
 	ROW(ALL, "all", SWEEP_LIST, BOOL, FORCE, 0, 16, 24, "sweep-list", NULL, "1", "")
 	ROW(FROMIMAGE, "fromImage", BASE_PULL, TEXT, REWRITE, 0, REFERENCE_MAX, 24, "base-pull", NULL, NULL, "")

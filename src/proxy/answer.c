@@ -20,6 +20,8 @@
 #include "proxy/session.h"
 #include "task/task.h"
 
+enum { SAVE_HELD = PUMP_HIGH / 2 }; /* bytes of a tarball before its head goes out */
+
 static int
 view_owns(const void *arg, const char *id)
 {
@@ -112,20 +114,32 @@ down_filter(struct session *s)
 	    NULL);
 }
 
+static void
+send_head(struct session *s)
+{
+	struct exchange *x = s->x;
+
+	x->status = 200;
+	x->keep_alive = x->head.keep_alive && x->body_ended && x->down.framing == HTTP_BODY_CHUNKED;
+	http_print_response(&s->client->out, x->head.minor, 200, x->down.framing, 0,
+	    x->d.kind == ANSWER_SAVE ? "application/x-tar" : "application/json", x->keep_alive, NULL);
+	x->head_sent = 1;
+	x->down.to = s->client;
+	if (x->d.kind == ANSWER_SAVE)
+		stream_bulk(s->client);
+}
+
+/* The head of a tarball waits for its first bytes: what they are refused for still gets a status of its own.
+ */
 static enum step
 start_relay(struct session *s)
 {
 	struct exchange *x = s->x;
-	enum http_framing out = x->head.minor == 1 ? HTTP_BODY_CHUNKED : HTTP_BODY_TO_EOF;
 
-	x->status = 200;
-	x->keep_alive = x->head.keep_alive && x->body_ended && out == HTTP_BODY_CHUNKED;
-	pump_init(&x->down, s->engine, x->answer.framing, x->answer.length, down_filter(s), s->client, out);
-	http_print_response(&s->client->out, x->head.minor, 200, out, 0,
-	    x->d.kind == ANSWER_SAVE ? "application/x-tar" : "application/json", x->keep_alive, NULL);
-	x->head_sent = 1;
-	if (x->d.kind == ANSWER_SAVE)
-		stream_bulk(s->client);
+	pump_init(&x->down, s->engine, x->answer.framing, x->answer.length, down_filter(s), NULL,
+	    x->head.minor == 1 ? HTTP_BODY_CHUNKED : HTTP_BODY_TO_EOF);
+	if (x->d.kind != ANSWER_SAVE)
+		send_head(s);
 	return session_go(s, SESSION_RELAY);
 }
 
@@ -481,6 +495,16 @@ count_saved(struct session *s, struct err *e)
 	return e == NULL || limits_saved(s->task, 0, e) == 0 || rule_observed(s->x->policy, e) ? 0 : -1;
 }
 
+/* Nothing of it was sent: the client reads why, and whose fault it is. */
+static enum step
+refuse_tarball(struct session *s, struct err *e)
+{
+	if (e->status == 400) /* the filter's word for a damaged tarball: here it is the engine's */
+		e->status = 502;
+	record_refusal(s, e);
+	return reply_refuse(s, e);
+}
+
 enum step
 step_relay(struct session *s)
 {
@@ -493,8 +517,14 @@ step_relay(struct session *s)
 		    &e, 502, "engine", "the Docker engine closed the connection in the middle of its answer");
 	if (x->d.kind == ANSWER_SAVE && count_saved(s, rc < 0 ? NULL : &e) < 0)
 		rc = -1;
+	if (rc < 0 && !x->head_sent)
+		return refuse_tarball(s, &e);
 	if (rc < 0)
 		return relay_broken(s, &e);
+	if (!x->head_sent && (x->down.filter_done || buf_len(&x->down.made) >= SAVE_HELD)) {
+		send_head(s);
+		return STEP_AGAIN;
+	}
 	if (rc == PUMP_WAIT)
 		return STEP_WAIT;
 	return x->d.kind == ANSWER_OUTPUT ? build_ended(s) : reply_done(s);

@@ -74,6 +74,7 @@ building_free(struct proxy *p, struct task *task, struct building *b)
 	fetch_cancel(b->fetch);
 	json_decref(b->bases_known);
 	json_decref(b->known);
+	claim_done(&b->claim);
 	task->now.builds--;
 	p->use.builds--;
 	free(b);

@@ -11,6 +11,7 @@
 #include "io/fetch.h"
 #include "io/stream.h"
 #include "policy/param.h"
+#include "policy/rule.h"
 #include "proxy/session.h"
 #include "task/task.h"
 
@@ -62,6 +63,7 @@ context_start(struct session *s)
 	x->build = mem_new(sizeof *x->build);
 	x->build->task = s->task;
 	x->build->started = stamp_now();
+	claim_take(&x->build->claim, s->task, 1, x->d.new_names);
 	s->task->now.builds++;
 	s->proxy->use.builds++;
 	s->proxy->builds++;
@@ -150,7 +152,7 @@ static void
 pull_base(struct session *s)
 {
 	struct building *b = s->x->build;
-	const char *config = call_get(s->x->d.calls[0], PARAM_REGISTRY_CONFIG);
+	const char *config = s->x->d.registry;
 	static struct call c; /* 100 KiB, used up at once */
 	struct err e = { 0 };
 
@@ -229,6 +231,23 @@ resolve_bases(struct session *s)
 	return 0;
 }
 
+/* Every stage leaves an image. */
+static int
+claim_stages(struct session *s, struct err *e)
+{
+	struct building *b = s->x->build;
+	size_t stages = b->facts.stages > 1 ? (size_t)b->facts.stages : 1;
+
+	claim_done(&b->claim);
+	if (decide_images(s->x->policy, &s->task->owned, stages, e) < 0) {
+		if (!rule_observed(s->x->policy, e))
+			return -1;
+		record_observed(s, e);
+	}
+	claim_take(&b->claim, s->task, stages, s->x->d.new_names);
+	return 0;
+}
+
 static int
 engine_has_spoken(const struct session *s)
 {
@@ -239,6 +258,7 @@ enum step
 step_upload(struct session *s)
 {
 	struct exchange *x = s->x;
+	struct building *b = x->build;
 	struct err e = { 0 };
 	int rc;
 
@@ -255,6 +275,11 @@ step_upload(struct session *s)
 	if (!x->up.filter_done || !x->up.input_ended)
 		return STEP_WAIT;
 	if (!x->build->resolved) {
+		if (!b->resolving && claim_stages(s, &e) < 0) {
+			record_refusal(s, &e);
+			return reply_refuse(s, &e);
+		}
+		b->resolving = 1;
 		if (!resolve_bases(s))
 			return STEP_WAIT;
 		x->build->resolved = 1;

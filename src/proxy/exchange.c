@@ -22,6 +22,22 @@ exchange_new(struct session *s)
 }
 
 void
+claim_take(struct claim *c, struct task *task, size_t images, size_t names)
+{
+	claim_done(c);
+	*c = (struct claim){ .task = task, .images = (long)images, .names = (long)names };
+	task_claim(task, c->images, c->names);
+}
+
+void
+claim_done(struct claim *c)
+{
+	if (c->task != NULL)
+		task_claim(c->task, -c->images, -c->names);
+	c->task = NULL;
+}
+
+void
 exchange_drop_engine(struct session *s)
 {
 	if (s->engine == NULL || wake_start(s))
@@ -46,6 +62,7 @@ exchange_free(struct session *s)
 	if (x->down.from != NULL)
 		pump_done(&x->down);
 	building_free(s->proxy, s->task, x->build);
+	claim_done(&x->claim);
 	if (x->decided) {
 		decision_done(&x->d);
 		target_done(&x->target);

@@ -50,6 +50,8 @@ begin(struct session *s)
 
 	if (x->head.expect_continue && x->head.minor == 1 && x->head.framing != HTTP_BODY_NONE)
 		buf_adds(&s->client->out, "HTTP/1.1 100 Continue\r\n\r\n");
+	if (x->d.kind == ANSWER_TAG)
+		claim_take(&x->claim, s->task, 0, x->d.new_names);
 	if (x->d.verdict == VERDICT_ALLOW && x->d.body == BODY_CONTEXT) {
 		context_start(s);
 		return session_go(s, SESSION_UPLOAD);

@@ -276,3 +276,10 @@ task_step(struct task *task, const char *step, struct err *e)
 		return err_set(e, EIO, "owned.jsonl of task %s failed before", task->id);
 	return fs_write_all(task->journal, line, strlen(line), e);
 }
+
+void
+task_claim(struct task *task, long images, long names)
+{
+	task->owned.claimed_images += (size_t)images;
+	task->owned.claimed_names += (size_t)names;
+}

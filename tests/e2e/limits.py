@@ -33,11 +33,11 @@ def limit(name, **settings):
     return lambda function: test(name)(lambda: function(Rig(PACES[0], **settings)))
 
 
-def refused(reply, status, rule, setting):
+def refused(reply, status, rule, *words):
     """The refusal has this status, and its text names rule and setting."""
     ok(reply is not None, "there is an answer")
-    equal(reply.status, status, "status: %s" % reply.text)
-    contains(reply.json["message"], "rule: " + rule, setting)
+    equal(reply.status, status, "status: %s" % reply.text[:500])
+    contains(reply.json["message"], "rule: " + rule, *words)
 
 
 def build(rig, name, body=None, task=None):
@@ -222,6 +222,46 @@ def tag(rig, image, name):
     equal(c.answer().status, 201, "docker tag")
 
 
+SIDE_BY_SIDE = {"limits.builds": 8}
+
+
+@limit("limits.images: builds side by side do not pass it, each stage counts", **{"limits.images": 3}, **SIDE_BY_SIDE)
+def images_side_by_side(rig):
+    two_stages = context("FROM scratch AS one\nCOPY f /f\nFROM scratch\nCOPY --from=one /f /f\n", f=b"x")
+    first = build(rig, "a:1", two_stages)
+    second = build(rig, "b:1")
+    refused(rig.ask("POST", BUILD % "c:1", body=context()).answer(), 403, "limit-images", "limits.images")
+    second[0].drop()  # given up: its place is free when the engine has ended it
+    second[1].ended()
+    second[1].close()
+    until(lambda: rig.task.show()["now"]["builds"] == 1, "the second is over")
+    refused(rig.ask("POST", BUILD % "c:1", body=two_stages).answer(), 403, "limit-images", "would add 2", "limits.images")
+    third = build(rig, "c:1")
+    ends(*first, rig.task, "a:1", "a")
+    ends(*third, rig.task, "c:1", "c")
+    rig.build("d:1", image_id("d"))  # a stage's id was not told of: two images so far
+    refused(rig.ask("POST", BUILD % "e:1", body=context()).answer(), 403, "limit-images", "limits.images")
+
+
+@limit("limits.names: builds and tags side by side do not pass it", **{"limits.names": 3}, **SIDE_BY_SIDE)
+def names_side_by_side(rig):
+    rig.build("a:1", image_id("a"))
+    under_way = build(rig, "b:1")
+    tagging = rig.ask("POST", "/v1.41/images/a:1/tag?repo=a&tag=two")
+    e = rig.engine.expect("POST", "/images/.*/tag")
+    refused(rig.ask("POST", "/v1.41/images/a:1/tag?repo=a&tag=three").answer(), 403, "limit-names", "limits.names")
+    refused(rig.ask("POST", BUILD % "c:1", body=context()).answer(), 403, "limit-names", "limits.names")
+    again = build(rig, "a:1")  # a name that it has is no new one
+    e.send(answer(404, {"message": "no"}))
+    e.close()
+    equal(tagging.answer().status, 404, "a tag that failed")
+    tag(rig, "a:1", "three")
+    refused(rig.ask("POST", "/v1.41/images/a:1/tag?repo=a&tag=two").answer(), 403, "limit-names", "limits.names")
+    ends(*under_way, rig.task, "b:1", "b")
+    ends(*again, rig.task, "a:1", "c")
+    equal(sum(len(i["names"]) for i in rig.task.show()["owned"]), 3, "names")
+
+
 @limit("limits.requestNames: names in one request", **{"limits.requestNames": 2})
 def request_names(rig):
     c = rig.ask("POST", "/v1.41/build?t=a:1&t=a:2&t=a:3", body=context())
@@ -285,18 +325,24 @@ def save(rig, tar):
 ONE = len(saved("dind.invalid/" + "a" * 20 + "/docker.io/library/app:1", 300000)[1])
 
 
-@limit("limits.imageBytes: exactly as many are saved, one more is cut", **{"limits.imageBytes": ONE})
+@limit("limits.imageBytes: exactly as many are saved; a layer that says it is larger is refused before anything is sent", **{"limits.imageBytes": ONE})
 def image_bytes(rig):
     ok(save(rig, image(rig, 300000)).complete, "an image of just this size")
-    reply = save(rig, image(rig, 320000))
-    ok(reply is None or not reply.complete, "a larger one is cut, not ended")
-    contains(why_ended(rig), "limits.imageBytes")
+    refused(save(rig, image(rig, 320000)), 413, "limit-image-bytes", "limits.imageBytes")
+    refused(save(rig, image(rig, 4000000)), 413, "limit-image-bytes", "limits.imageBytes")
     rig.alive()
 
 
-def why_ended(rig):
-    ended = [r for r in rig.task.audit() if r["event"] == "end" and "save" in r["rule"]]
-    return ended[-1].get("close", "")
+SMALL = len(saved("dind.invalid/" + "a" * 20 + "/docker.io/library/app:1", 20000)[1])
+
+
+@limit("limits.imageBytes: what passes it before anything was sent is refused with words", **{"limits.imageBytes": SMALL})
+def small_image(rig):
+    ok(save(rig, image(rig, 20000)).complete, "an image of just this size")
+    refused(save(rig, image(rig, 40000)), 413, "limit-image-bytes", "limits.imageBytes")
+    tar = image(rig, 20000)
+    equal(save(rig, tar[:5000]).status, 502, "a tarball that the engine cuts at once")
+    rig.alive()
 
 
 @limit("limits.imageBytes: an artifact just this large is exported; a larger one fails with words", uploader=True, **{"limits.imageBytes": ONE})

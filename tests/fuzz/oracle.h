@@ -92,7 +92,7 @@ static inline void
 oracle_fields(const struct http_head *h)
 {
 	static const char *const known[] = { "host", "user-agent", "connection", "content-type",
-		"content-length", "transfer-encoding", "x-registry-config" };
+		"content-length", "transfer-encoding", "x-registry-auth" };
 
 	for (size_t i = 0; i < h->count; i++) {
 		int good = 0;

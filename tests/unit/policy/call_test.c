@@ -158,7 +158,10 @@ static const struct row {
 	    "build-dockerfile", "a path that is not clean" },
 	{ ROUTE_BUILD, NS, 41, { FIXED, { PARAM_NOCACHE, "1" }, { PARAM_BUILDARGS, "{ }" } }, "build-args",
 	    "JSON in another spelling" },
-	{ ROUTE_BUILD, NS, 41, { FIXED, { PARAM_NOCACHE, "1" }, { PARAM_REGISTRY_CONFIG, "e30=\r\nX: y" } },
+	{ ROUTE_BUILD, NS, 41, { FIXED, { PARAM_NOCACHE, "1" }, { PARAM_REGISTRY_CONFIG, "e30=" } },
+	    "call-param", "credentials with a build" },
+	{ ROUTE_BASE_PULL, NS, 41,
+	    { { PARAM_REGISTRY_CONFIG, "e30=\r\nX: y" }, { PARAM_FROMIMAGE, "docker.io/library/debian:12" } },
 	    "build-registry", "a header within a value" },
 };
 
