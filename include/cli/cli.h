@@ -42,6 +42,8 @@ enum opt {
 	OPT_HEAD,
 	OPT_FILE,
 	OPT_LAST,
+	OPT_POLICY,
+	OPT_DOCKERFILE,
 	OPT_COUNT
 };
 

@@ -43,8 +43,9 @@ struct err;
 	    "{type: \"task-image\", taskId, path[, runId]}}` gives `{name, id, sha256, size}`. The task "    \
 	    "`taskId/runId` releases it when it ends")                                                       \
 	X(EXPLAIN, POST, "/v1/explain", 1, "200",                                                            \
-	    "Judges `{task, method, target, headers}` without sending anything: `{decision, rule, reason, "  \
-	    "forwards}`")                                                                                    \
+	    "Judges `{task, method, target, headers, dockerfile}` without sending anything: `{decision, "    \
+	    "rule, "                                                                                         \
+	    "reason, forwards, observed, policy}`, with a Dockerfile `bases` and `dockerfile`, too")         \
 	X(POLICY, GET, "/v1/policy", 0, "200",                                                               \
 	    "The host's policy: `{version, hash, mode, loaded, settings, policy}`")                          \
 	X(RELOAD, POST, "/v1/reload", 0, "200, 400, 409, 503",                                               \

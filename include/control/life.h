@@ -35,8 +35,8 @@ void life_task_end(struct life *l, const char *id, life_answer_cb *cb,
  */
 void life_image_load(struct life *l, const json_t *body, life_answer_cb *cb, void *arg);
 
-/* {"task": id, "method", "target", "headers": {}}: 200 {decision, rule, reason, forwards: [..]};
- * nothing is sent. */
+/* {"task": id, "method", "target", "headers": {}, "dockerfile"}: 200 with what policy/explain.h says, and
+ * policy; nothing is sent. */
 void life_explain(struct life *l, const json_t *body, life_answer_cb *cb, void *arg);
 
 /*

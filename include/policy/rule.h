@@ -22,7 +22,9 @@ enum rule_observe {
 struct rule_row {
 	const char *name;
 	enum rule_observe observe; /* 0: the row lacks its answer; tests/lint/rules fails */
-	const char *why;           /* why it is, or is not, harmless to let through */
+	int replayed; /* follows from policy and request alone, as far as the log has them: policy/explain.h
+	               */
+	const char *why; /* why it is, or is not, harmless to let through */
 };
 
 const struct rule_row *rule_rows(size_t *count);

@@ -2,13 +2,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/settings.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "policy/explain.h"
+#include "policy/owned.h"
+#include "policy/policy.h"
 
 /* One POST with a body that is taken. */
 static int
@@ -108,6 +113,7 @@ put_header(json_t *headers, const char *line, struct err *e)
 static json_t *
 explain_body(const struct cli *c, struct err *e)
 {
+	struct buf text = { 0 };
 	json_t *body = json_pack("{s:s, s:s, s:{}}", "method", c->words[0], "target", c->words[1], "headers");
 
 	for (size_t i = 0; i < c->header_count; i++)
@@ -117,18 +123,58 @@ explain_body(const struct cli *c, struct err *e)
 		}
 	if (c->opt[OPT_TASK] != NULL)
 		json_object_set_new(body, "task", json_string(c->opt[OPT_TASK]));
+	if (c->opt[OPT_DOCKERFILE] != NULL && verb_read_file(c, c->opt[OPT_DOCKERFILE], &text, e) < 0) {
+		json_decref(body);
+		body = NULL;
+	} else if (c->opt[OPT_DOCKERFILE] != NULL)
+		json_object_set_new(body, "dockerfile", json_string(buf_text(&text)));
+	buf_done(&text);
 	return body;
 }
 
-int
-verb_explain(struct cli *c, struct err *e)
+/* By the words of a settings file, as a task that owns nothing: no service is asked. */
+static int
+explain_offline(const struct cli *c, const json_t *body, json_t **answer, struct err *e)
 {
-	json_t *body = explain_body(c, e), *answer;
+	struct settings s;
+	struct policy *p;
+	struct owned nothing;
+	int rc = settings_load(&s, c->opt[OPT_POLICY], e);
+
+	if (rc == 0) {
+		p = policy_new(&s, 1);
+		owned_init(&nothing, "aaaaaaaaaaaaaaaaaaaa");
+		*answer = explain_request(&(struct explain_ask){ .policy = p,
+		    .owned = &nothing,
+		    .method = c->words[0],
+		    .target = c->words[1],
+		    .headers = json_object_get(body, "headers"),
+		    .dockerfile = json_str(body, "dockerfile", NULL) });
+		owned_done(&nothing);
+		policy_unref(p);
+	}
+	settings_done(&s);
+	return rc < 0 ? CLI_FAILED : CLI_OK;
+}
+
+int
+verb_policy_explain(struct cli *c, struct err *e)
+{
+	json_t *body = explain_body(c, e), *answer = NULL;
 	int rc;
 
 	if (body == NULL)
 		return CLI_USAGE;
-	rc = post(c, "/v1/explain", body, "judging", &answer, e);
+	if (c->opt[OPT_POLICY] != NULL) {
+		rc = c->opt[OPT_TASK] == NULL ? explain_offline(c, body, &answer, e)
+		                              : err_set(e, EINVAL,
+		                                    "--policy and --task exclude each other: a task's policy "
+		                                    "is known to the service only");
+		json_decref(body);
+		if (rc < 0)
+			return CLI_USAGE;
+	} else
+		rc = post(c, "/v1/explain", body, "judging", &answer, e);
 	if (rc == CLI_OK && c->opt[OPT_JSON] != NULL)
 		text_json(c->out, answer);
 	else if (rc == CLI_OK) {

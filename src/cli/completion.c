@@ -30,7 +30,7 @@ kind_of(const char *arg, enum opt id)
 	return &nothing;
 }
 
-/* "task start"; "explain" */
+/* "task start"; "reload" */
 static void
 put_name(struct buf *out, const struct verb *v)
 {

@@ -47,7 +47,7 @@ put_entry(struct buf *out, const char *left, size_t width, const char *right)
 	put_wrapped(out, right, width + 4);
 }
 
-/* "dindctl task start", "dindctl explain". */
+/* "dindctl task start", "dindctl policy explain". */
 static void
 put_name(struct buf *out, const struct verb *v)
 {

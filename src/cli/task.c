@@ -32,8 +32,8 @@ verb_task_path(const struct cli *c, const char *behind, struct err *e)
 }
 
 /* A file of at most 1 MiB, or standard input for "-". */
-static int
-read_file(const struct cli *c, const char *file, struct buf *out, struct err *e)
+int
+verb_read_file(const struct cli *c, const char *file, struct buf *out, struct err *e)
 {
 	size_t n;
 
@@ -50,13 +50,13 @@ read_file(const struct cli *c, const char *file, struct buf *out, struct err *e)
 	return ferror(c->in) ? err_set(e, EIO, "cannot read standard input") : 0;
 }
 
-static json_t *
-read_json(const struct cli *c, const char *file, struct err *e)
+json_t *
+verb_read_json(const struct cli *c, const char *file, struct err *e)
 {
 	struct buf b = { 0 };
 	json_t *value = NULL;
 
-	if (read_file(c, file, &b, e) == 0) {
+	if (verb_read_file(c, file, &b, e) == 0) {
 		value = json_parse(buf_text(&b), buf_len(&b), e);
 		if (value == NULL)
 			err_wrap(e, "'%s' is not JSON", strcmp(file, "-") == 0 ? "standard input" : file);
@@ -153,7 +153,7 @@ show_start(const struct cli *c, const json_t *answer, struct err *e)
 int
 verb_task_start(struct cli *c, struct err *e)
 {
-	json_t *file = read_json(c, c->opt[OPT_TASK], e), *body, *answer = NULL;
+	json_t *file = verb_read_json(c, c->opt[OPT_TASK], e), *body, *answer = NULL;
 	int rc = CLI_FAILED;
 
 	if (file == NULL)
@@ -246,7 +246,7 @@ verb_task_show(struct cli *c, struct err *e)
 int
 verb_task_credentials(struct cli *c, struct err *e)
 {
-	json_t *file = read_json(c, "-", e), *answer = NULL;
+	json_t *file = verb_read_json(c, "-", e), *answer = NULL;
 	const json_t *inner = json_object_get(file, "credentials"), *body = inner != NULL ? inner : file;
 	int rc = file == NULL ? CLI_FAILED : call_task(c, "PUT", "/credentials", body, &answer, e);
 

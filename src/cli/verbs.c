@@ -67,18 +67,29 @@ static const struct verb verbs[] = {
 	        { OPT_PATH, "--path", 0, "NAME", 1, "the artifact, such as public/image.tar.zst" }),
 	    verb_image_load, "load an image of another task, print its local name",
 	    "The image is fetched, checked and loaded under a name that no task can choose." },
-	{ "explain", NULL, "METHOD TARGET", 2, 2,
-	    OPTS({ OPT_TASK, "--task", 0, "ID", 0,
-	             "judge as for this task (default: the host's policy, a task that owns nothing)" },
-	        { OPT_HEADER, "--header", 'H', "'NAME: VALUE'", 0,
-	            "a header of the request; may be repeated" }),
-	    verb_explain, "say what would happen to a Docker API request, without sending it",
-	    "Prints the decision, the rule that made it, the reason, and what would be sent to the engine. "
-	    "The exit "
-	    "status is 0 whatever the decision is. Example: dindctl explain --task ID POST "
-	    "'/v1.41/build?t=app:1'" },
 	{ "policy", "show", "", 0, 0, NO_OPTS, verb_policy_show, "show the policy that the service judges by",
 	    "The host's: a task's own policy is part of 'task show'." },
+	{ "policy", "explain", "METHOD TARGET", 2, 2,
+	    OPTS({ OPT_TASK, "--task", 0, "ID", 0,
+	             "judge as for this task (default: the host's policy, a task that owns nothing)" },
+	        { OPT_POLICY, "--policy", 0, "FILE", 0,
+	            "judge by this settings file, without asking the service" },
+	        { OPT_DOCKERFILE, "--dockerfile", 0, "FILE|-", 0, "judge the Dockerfile of a build as well" },
+	        { OPT_HEADER, "--header", 'H', "'NAME: VALUE'", 0,
+	            "a header of the request; may be repeated" }),
+	    verb_policy_explain, "say what would happen to a Docker API request, without sending it",
+	    "Prints the decision, the rule that made it, the reason, and what would be sent to the engine. "
+	    "The exit "
+	    "status is 0 whatever the decision is. Example: dindctl policy explain --task ID POST "
+	    "'/v1.41/build?t=app:1'" },
+	{ "policy", "replay", "AUDITLOG...", 1, CLI_WORDS_MAX,
+	    OPTS({ OPT_POLICY, "--policy", 0, "FILE", 1, "the settings file to judge by" }),
+	    verb_policy_replay, "judge the requests of an audit log by other settings, and show what changes",
+	    "Prints each request whose verdict would change, then how many were judged, how many stand "
+	    "because "
+	    "no policy decides them, and how many the log does not have enough of. The exit status is 1 when "
+	    "a "
+	    "verdict changes. Nothing is asked or sent." },
 	{ "reload", NULL, "", 0, 0, NO_OPTS, verb_reload, "let the service read its settings again",
 	    "Ends when every request is judged by the new policy, and prints what changed and what waits for "
 	    "a "

@@ -144,6 +144,22 @@ not_enabled(const json_t *body, life_answer_cb *cb, void *arg)
 	life_say(cb, arg, 200, json_pack("{s:b,s:s}", "enabled", 0, "id", id));
 }
 
+/* What the worker laid over the host's policy: whoever replays the log needs it. */
+static json_t *
+given(const struct task *task)
+{
+	json_t *more = json_object(), *v = json_object();
+
+	if (task->policy_given != NULL)
+		json_object_set(v, "policy", task->policy_given);
+	if (task->limits_given != NULL)
+		json_object_set(v, "limits", task->limits_given);
+	if (json_object_size(v) > 0)
+		json_object_set(more, "given", v);
+	json_decref(v);
+	return more;
+}
+
 void
 life_task_start(struct life *l, const json_t *body, life_answer_cb *cb, void *arg)
 {
@@ -172,7 +188,7 @@ life_task_start(struct life *l, const json_t *body, life_answer_cb *cb, void *ar
 		return;
 	}
 	if (!known)
-		life_record(l, task, "task", "start", json_object());
+		life_record(l, task, "task", "start", given(task));
 	life_say(cb, arg, known ? 200 : 201, start_answer(l, task));
 }
 

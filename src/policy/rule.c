@@ -21,21 +21,23 @@ static const char guard[] = "keeps the proxy itself alive: memory, connections, 
 static const char engine[] = "not a judgement: nothing could be done";
 
 /* clang-format off */
-#define NO(name, why) { name, RULE_ENFORCED, why },
-#define YES(name, why) { name, RULE_OBSERVED, why },
-#define PART(name, why) { name, RULE_IN_PART, why },
+#define NO(name, why) { name, RULE_ENFORCED, 0, why },
+#define YES(name, why) { name, RULE_OBSERVED, 0, why },
+#define NO_AGAIN(name, why) { name, RULE_ENFORCED, 1, why },
+#define YES_AGAIN(name, why) { name, RULE_OBSERVED, 1, why },
+#define PART_AGAIN(name, why) { name, RULE_IN_PART, 1, why },
 
 static const struct rule_row rows[] = {
 	/* caps of a policy and counts of a task */
-	YES("build-memory", cap)
-	YES("build-cpu", cap)
-	YES("build-shm", cap)
-	YES("build-hosts", "adds lines to /etc/hosts of the task's own RUN steps; it gives no network that was not there")
-	PART("base-image", "only images of docker.io/library, which are public: another image of the host may hold secrets, "
+	YES_AGAIN("build-memory", cap)
+	YES_AGAIN("build-cpu", cap)
+	YES_AGAIN("build-shm", cap)
+	YES_AGAIN("build-hosts", "adds lines to /etc/hosts of the task's own RUN steps; it gives no network that was not there")
+	PART_AGAIN("base-image", "only images of docker.io/library, which are public: another image of the host may hold secrets, "
 	    "one of another task is never within reach")
-	YES("limit-images", own_count)
-	YES("limit-names", own_count)
-	YES("limit-request-names", "longer work for the same answer, at most 32 names")
+	YES_AGAIN("limit-images", own_count)
+	YES_AGAIN("limit-names", own_count)
+	YES_AGAIN("limit-request-names", "longer work for the same answer, at most 32 names")
 	YES("limit-builds", "limits.hostBuilds still bounds all tasks together")
 	YES("limit-saved-bytes", "reads its own images once more; nothing is kept")
 	YES("limit-disk-bytes", "limits.diskFree still keeps the engine's disk from filling up")
@@ -53,11 +55,11 @@ static const struct rule_row rows[] = {
 	NO("limit-image-bytes", guard)
 	/* what a policy may open */
 	NO("add-url", "the engine fetches it from the host's network: metadata services, internal hosts")
-	NO("build-network", network)
-	NO("build-pull", network)
+	NO_AGAIN("build-network", network)
+	NO_AGAIN("build-pull", network)
 	NO("build-remote", network)
 	NO("build-registry", network)
-	NO("build-cgroup", "would leave the cgroup that bounds it")
+	NO_AGAIN("build-cgroup", "would leave the cgroup that bounds it")
 	NO("api-version", "the tables were not made for that version")
 	/* parameters of a build */
 	NO("build-buildkit", no_param)
@@ -216,7 +218,8 @@ rule_doc(struct buf *out)
 		[0] = "?", [RULE_ENFORCED] = "no", [RULE_OBSERVED] = "**yes**", [RULE_IN_PART] = "**in part**"
 	};
 
-	buf_adds(out, "| rule | observed | why |\n|---|---|---|\n");
+	buf_adds(out, "| rule | observed | replayed | why it is, or is not, harmless |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < ROW_COUNT; i++)
-		buf_printf(out, "| `%s` | %s | %s |\n", rows[i].name, words[rows[i].observe], rows[i].why);
+		buf_printf(out, "| `%s` | %s | %s | %s |\n", rows[i].name, words[rows[i].observe],
+		    rows[i].replayed ? "yes" : "", rows[i].why);
 }

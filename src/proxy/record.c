@@ -97,10 +97,25 @@ mapped_names(const struct exchange *x)
 
 /* Which policy judged it, and for replay what it had to know of the task besides its names. */
 static json_t *
-policy_of(const struct policy *p)
+policy_of(const struct session *s)
 {
+	const struct policy *p = s->x->policy;
+
+	return json_pack("{s:i,s:s,s:s,s:b}", "version", (int)p->version, "hash", p->hash, "mode",
+	    policy_mode_name(p->mode), "own", s->task->policy_given != NULL || s->task->limits_given != NULL);
+}
+
+static json_t *
+has(const struct session *s)
+{
+	const struct owned *o = &s->task->owned;
+	const struct decision *d = &s->x->d;
+	size_t fresh = 0;
+
+	for (size_t i = 0; i < d->name_count; i++)
+		fresh += owned_by_name(o, d->names[i]) == NULL;
 	return json_pack(
-	    "{s:i,s:s,s:s}", "version", (int)p->version, "hash", p->hash, "mode", policy_mode_name(p->mode));
+	    "{s:i,s:i,s:i}", "images", (int)o->count, "names", (int)owned_names(o), "fresh", (int)fresh);
 }
 
 static void
@@ -111,16 +126,14 @@ add_judged(const struct session *s, json_t *r)
 
 	json_object_set_new(r, "method", json_string(x->head.method_name));
 	json_object_set_new(r, "path", quoted_path(x->head.target));
-	json_object_set_new(r, "policy", policy_of(x->policy));
+	json_object_set_new(r, "policy", policy_of(s));
 	if (!x->decided)
 		return;
 	json_object_set_new(r, "judged", quoted(x->target.path));
 	json_object_set_new(r, "query", audit_query(&x->target, p->public_arg_count, p->public_args));
 	json_object_set_new(
 	    r, "names", json_pack("{s:o,s:o}", "before", typed_names(x), "after", mapped_names(x)));
-	json_object_set_new(r, "has",
-	    json_pack("{s:i,s:i}", "images", (int)s->task->owned.count, "names",
-	        (int)owned_names(&s->task->owned)));
+	json_object_set_new(r, "has", has(s));
 	if (x->d.id[0] != '\0')
 		json_object_set_new(r, "ids", json_pack("[s]", x->d.id));
 }

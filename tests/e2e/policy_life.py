@@ -243,5 +243,88 @@ def one_task():
     equal(build(rig, target).status, 200)
 
 
+def settings_file(rig, name, **settings):
+    """A settings file of its own, which nothing but dindctl reads."""
+    path = os.path.join(rig.proxy.dir, name)
+    tree = {}
+    for key, value in settings.items():
+        group, last = key.split(".")
+        tree.setdefault(group, {})[last] = value
+    with open(path, "w") as f:
+        json.dump(tree, f)
+    return path
+
+
+@test("replay: exactly those verdicts that another policy changes, and a status that says whether there are any")
+def replay():
+    rig = Rig(**{"policy.memory": "4GiB"})
+    serve_builds(rig)
+    first = rig.task
+    equal(build(rig, "/v1.41/build?t=app:1&memory=%d&buildargs=%%7B%%22SECRET%%22%%3A%%22x%%22%%7D" % (2 * GIB)).status, 200)
+    equal(build(rig, "/v1.41/build?memory=%d" % (8 * GIB)).status, 403)
+    equal(build(rig, "/v1.41/build?networkmode=host").status, 403)
+    c = rig.ask("POST", "/v1.41/build", body=context("FROM debian:12\n"))
+    equal(c.answer().status, 200)
+    c = rig.ask("POST", "/v1.41/build", body=context("FROM registry.example.com/base:1\n"))
+    equal(c.answer().status, 403)
+    equal(rig.ask("GET", "/v1.41/images/none:1/json").answer().status, 404)
+    rig.task = rig.proxy.task(policy={"memory": "8GiB"})
+    equal(build(rig, "/v1.41/build?memory=%d" % (8 * GIB)).status, 200)
+    log = rig.proxy.dir + "/audit/audit.jsonl"
+    lacks(open(log).read(), '"x"')
+
+    same = settings_file(rig, "same.json", **{"policy.memory": "4GiB"})
+    code, out, err = dindctl(rig, "policy", "replay", log, "--policy", same)
+    equal((code, err), (0, ""), out)
+    contains(out, "0 verdicts of ")
+
+    new = settings_file(rig, "new.json", **{"policy.memory": "1GiB", "policy.baseImages": ["registry.example.com/*"]})
+    code, out, err = dindctl(rig, "policy", "replay", log, "--policy", new, "--json")
+    equal(code, 1, err)
+    changes = [(c["task"], c["was"], c["is"]) for c in json.loads(out)["changes"]]
+    task = "%s/0" % first.task_id
+    equal(
+        sorted(changes),
+        sorted(
+            [
+                (task, "allow", "deny build-memory"),
+                (task, "allow", "deny base-image"),
+                (task, "deny base-image", "allow"),
+            ]
+        ),
+    )
+    code, out, err = dindctl(rig, "policy", "replay", log, "--policy", new)
+    equal(code, 1)
+    contains(out, "deny build-memory", "at most 1073741824 is allowed", "3 verdicts of ")
+    code, out, err = dindctl(rig, "policy", "replay", log, "--policy", "/nonexistent")
+    equal(code, 1)
+    contains(err, "/nonexistent")
+
+
+@test("explain: a request and its Dockerfile, by the service and by a file that it never saw")
+def explain():
+    rig = Rig()
+    dockerfile = os.path.join(rig.proxy.dir, "Dockerfile")
+    with open(dockerfile, "w") as f:
+        f.write("FROM debian:12 AS build\nRUN true\nFROM scratch\nCOPY --from=build / /\n")
+    head = ["-H", "Transfer-Encoding: chunked", "--dockerfile", dockerfile, "POST", "/v1.41/build?t=app:1"]
+    code, out, err = dindctl(rig, "policy", "explain", "--json", "--task", rig.task.id, *head)
+    equal(code, 0, err)
+    said = json.loads(out)
+    equal((said["decision"], said["policy"]["version"]), ("allow", 1))
+    equal([b["mapped"] for b in said["bases"]], ["docker.io/library/debian:12"])
+    contains(said["dockerfile"], "FROM docker.io/library/debian:12 AS build")
+    contains(said["forwards"][0], rig.task.prefix.replace("/", "%2F"))
+    narrow = settings_file(rig, "narrow.json", **{"policy.baseImages": []})
+    code, out, err = dindctl(rig, "policy", "explain", "--json", "--policy", narrow, *head)
+    equal((code, json.loads(out)["rule"]), (0, "base-image"), err)
+    code, out, err = dindctl(rig, "policy", "explain", "GET", "/v1.41/containers/json")
+    equal(code, 0)
+    contains(out, "container-list")
+    code, out, err = dindctl(rig, "policy", "show")
+    contains(out, "docker.io/library/*")
+    rig.engine.untouched()
+
+
 if __name__ == "__main__":
     main()

@@ -32,8 +32,8 @@ static const struct {
 	{ "task|list|--control|/x", CLI_OK, "" },
 	{ "task|list|--control=/x", CLI_OK, "" },
 	{ "task|start|--task|-", CLI_OK, "" },
-	{ "explain|GET|/x|-H|A: b|-HC: d|--header=E: f", CLI_OK, "" },
-	{ "explain|--|GET|--json", CLI_OK, "" },
+	{ "policy|explain|GET|/x|-H|A: b|-HC: d|--header=E: f", CLI_OK, "" },
+	{ "policy|explain|--|GET|--json", CLI_OK, "" },
 	{ "config|check", CLI_OK, "" },
 	{ "config|check|file", CLI_OK, "" },
 	{ "--help", CLI_OK, "" },
@@ -44,7 +44,7 @@ static const struct {
 	{ "--version", CLI_OK, "" },
 	{ "", CLI_USAGE, "what is to be done" },
 	{ "tusk", CLI_USAGE,
-	    "no 'tusk'; there is: task, artifact, image, explain, policy, reload, audit, config, docs" },
+	    "no 'tusk'; there is: task, artifact, image, policy, reload, audit, config, docs" },
 	{ "task", CLI_USAGE, "needs a command: start, list, show, credentials, finish, end" },
 	{ "task|lust", CLI_USAGE, "no 'task lust'" },
 	{ "task|show", CLI_USAGE, "needs ID" },
@@ -80,12 +80,12 @@ parses(size_t i)
 static void
 values(void)
 {
-	const char *argv[] = { "dindctl", "explain", "-H", "A: b", "--task=x", "GET", "-HC: d", "--",
-		"--json", NULL };
+	const char *argv[] = { "dindctl", "policy", "explain", "-H", "A: b", "--task=x", "GET", "-HC: d",
+		"--", "--json", NULL };
 	struct cli c = { 0 };
 	struct err e;
 
-	is_int(cli_parse(&c, 9, argv, &e), CLI_OK, "a line with everything");
+	is_int(cli_parse(&c, 10, argv, &e), CLI_OK, "a line with everything");
 	is_int(c.header_count, 2, "two headers");
 	is_str(c.headers[0], "A: b", "the first");
 	is_str(c.headers[1], "C: d", "the second");
@@ -98,15 +98,15 @@ values(void)
 static void
 too_many_headers(void)
 {
-	const char *argv[2 + 2 * (CLI_HEADERS_MAX + 1)] = { "dindctl", "explain" };
+	const char *argv[3 + 2 * (CLI_HEADERS_MAX + 1)] = { "dindctl", "policy", "explain" };
 	struct cli c = { 0 };
 	struct err e;
 
 	for (int i = 0; i <= CLI_HEADERS_MAX; i++) {
-		argv[2 + 2 * i] = "-H";
-		argv[3 + 2 * i] = "A: b";
+		argv[3 + 2 * i] = "-H";
+		argv[4 + 2 * i] = "A: b";
 	}
-	is_int(cli_parse(&c, 2 + 2 * (CLI_HEADERS_MAX + 1), argv, &e), CLI_USAGE, "too many headers");
+	is_int(cli_parse(&c, 3 + 2 * (CLI_HEADERS_MAX + 1), argv, &e), CLI_USAGE, "too many headers");
 }
 
 static const struct {

@@ -23,7 +23,7 @@ rows_are_whole(void)
 		ok(rule_find(rows[i].name) == &rows[i], "it stands once");
 	}
 	rule_doc(&doc);
-	ok(strstr(buf_text(&doc), "| `limit-names` | **yes** |") != NULL, "the table as a document");
+	ok(strstr(buf_text(&doc), "| `limit-names` | **yes** | yes |") != NULL, "the table as a document");
 	buf_done(&doc);
 }
 
