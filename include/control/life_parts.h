@@ -42,7 +42,7 @@ struct ending {
 	unsigned removed, failed, rounds;
 	size_t found; /* in the last round: names and images that the engine still had */
 	int looking;  /* after this round of calls the engine is asked again */
-	int held;     /* loaded images have been released */
+	int held;     /* loaded images were released, and are waited for */
 	struct ending_waiter *waiters;
 	struct ending *next;
 };
@@ -55,6 +55,7 @@ struct ending_waiter {
 
 struct fetching;
 struct layers;
+struct leaving;
 struct load_waiter;
 struct loading;
 struct reloading;
@@ -84,6 +85,8 @@ struct life {
 	struct ending *endings;
 	struct load_waiter *finders; /* whose content is not known yet */
 	struct loading *loadings;
+	struct leaving *leaving; /* loaded images that are being removed */
+	int unused, unused_away; /* there are such; the engine did not answer when it was asked */
 	struct fetching *fetchings;
 	int fetch_notify;
 	unsigned fetch_age; /* s since the spool was swept */
@@ -124,6 +127,7 @@ json_t *exports_json(const struct life *l, const struct task *task, int evidence
 /* life_end.c */
 void end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg);
 void end_quiet(void *life, struct task *task); /* its builds are over in the engine, too */
+void end_released(struct life *l, int away);   /* loaded images have gone, or the engine is away */
 void end_stop(struct life *l);                 /* at shutdown */
 
 /* life_left.c */
@@ -143,8 +147,11 @@ void reload_stop(struct life *l);
 void usage_tick(struct life *l);
 
 /* life_held.c */
-/* Calls that remove the loaded images that only this user still held; appended to calls. */
-size_t held_release(struct life *l, const char *user, struct call **calls, size_t max);
+/* Forgets the user; 1: end_released() tells when the engine has been rid of what nobody uses any more; -1:
+ * try again. */
+int held_release(struct life *l, const char *user, struct err *e);
+void held_tidy(struct life *l); /* removes what nobody uses, soon */
+void held_stop(struct life *l);
 
 /* life_image.c, life_load.c, life_fetch.c, life_layers.c: before the process is confined; then every second;
  * at shutdown, in this order */

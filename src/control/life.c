@@ -105,6 +105,7 @@ take_version(struct life *l, json_t *answer)
 	for (struct task *t = tasks_first(l->tasks); t != NULL; t = t->next)
 		life_fit_api(l, t);
 	log_info("life", "engine %s, API 1.%u", l->engine_version, minor);
+	held_tidy(l);
 }
 
 static void
@@ -138,6 +139,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (l->engine_api == 0 && l->version == NULL)
 		ask_version(l);
+	if (l->unused)
+		held_tidy(l);
 	usage_tick(l);
 	fetchings_tick(l);
 	reload_tick(l);
@@ -176,6 +179,7 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 	l->proxy.engine = l->engine_version;
 	l->proxy.on_quiet = end_quiet;
 	l->proxy.on_quiet_arg = l;
+	l->unused = 1; /* perhaps: we may have died before the engine was rid of them */
 	l->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, l);
 	if (l->tick == NULL)
 		abort();
@@ -200,6 +204,7 @@ life_free(struct life *l)
 	proxy_stop_waking(&l->proxy);
 	proxy_done(&l->proxy);
 	end_stop(l);
+	held_stop(l);
 	finders_stop(l);
 	loadings_stop(l);
 	layers_free(l);

@@ -133,7 +133,7 @@ on_again(evutil_socket_t fd, short what, void *arg)
 static void
 try_later(struct ending *n, const char *why)
 {
-	log_warn("life", "task %s: cleaning waits for the engine: %s", n->id, why);
+	log_warn("life", "task %s: cleaning goes on later: %s", n->id, why);
 	drop_calls(n);
 	n->rounds = 0;
 	tell_waiters(n, 202, "cleaning");
@@ -162,6 +162,21 @@ on_removed(void *arg, unsigned status, json_t *answer, const struct err *e)
 	next_call(n);
 }
 
+/* The images that were loaded for it. */
+static void
+release(struct ending *n)
+{
+	struct err e = { 0 };
+	int rc = held_release(n->life, n->id, &e);
+
+	if (rc < 0)
+		try_later(n, e.text);
+	else if (rc > 0)
+		n->held = 1;
+	else
+		finish(n);
+}
+
 static void
 next_call(struct ending *n)
 {
@@ -173,12 +188,23 @@ next_call(struct ending *n)
 	drop_calls(n);
 	if (n->looking) { /* something was removed: is anything left? */
 		ask_list(n);
-	} else if (!n->held) { /* then the images that were loaded for it */
-		n->held = 1;
-		n->call_count = held_release(n->life, n->id, n->calls, DECISION_CALLS_MAX);
-		next_call(n);
 	} else {
-		finish(n);
+		release(n);
+	}
+}
+
+void
+end_released(struct life *l, int away)
+{
+	for (struct ending *n = l->endings, *next; n != NULL; n = next) {
+		next = n->next;
+		if (!n->held)
+			continue;
+		n->held = 0;
+		if (away)
+			try_later(n, "loaded images are still there");
+		else
+			finish(n);
 	}
 }
 

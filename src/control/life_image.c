@@ -62,6 +62,14 @@ finders_stop(struct life *l)
 	}
 }
 
+void
+finders_leave(struct life *l, const char *user)
+{
+	for (struct load_waiter *w = l->finders; w != NULL; w = w->next)
+		if (strcmp(w->user, user) == 0)
+			w->user[0] = '\0';
+}
+
 /* --- the answers */
 
 void
@@ -75,7 +83,7 @@ load_bad(struct load_waiter *w, const struct err *why, enum load_fault fault)
 	life_say(w->cb, w->arg, why->status ? why->status : 500, answer);
 }
 
-void
+int
 load_good(struct load_waiter *w, const char *key, const char *name, const char *id, const json_t *artifact,
     const struct load_result *r)
 {
@@ -83,9 +91,14 @@ load_good(struct load_waiter *w, const char *key, const char *name, const char *
 	struct err e = { 0 };
 	json_t *answer;
 
+	if (w->user[0] == '\0') {
+		err_refuse(&e, 409, "task", "the task ended while its image was loaded");
+		load_bad(w, &e, FAULT_TASK);
+		return -1;
+	}
 	if (held_add(w->life, key, name, id, artifact, w->user, &e) < 0) {
 		load_bad(w, &e, FAULT_WORKER);
-		return;
+		return -1;
 	}
 	answer = json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:s}", "name", name, "id", id, "path",
 	    json_str(artifact, "name", ""), "cached", !r->fresh, "fetched", (json_int_t)r->fetched, "saved",
@@ -94,6 +107,7 @@ load_good(struct load_waiter *w, const char *key, const char *name, const char *
 		if (json_object_get(artifact, keys[i]) != NULL)
 			json_object_set(answer, keys[i], json_object_get(artifact, keys[i]));
 	life_say(w->cb, w->arg, 200, answer);
+	return 0;
 }
 
 /* A failure before anything is known of the image. */

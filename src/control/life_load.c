@@ -31,6 +31,7 @@ struct loading {
 	uint64_t size;          /* of it, */
 	char sha256[65];        /* and its hash */
 	json_t *omitted;        /* layers that it lacks; NULL = none */
+	int waits;              /* its name is just being removed */
 	int whole;              /* nothing may be left out any more */
 	struct layers_ask *ask; /* what happens now: at most one of these */
 	struct fetching *fetching;
@@ -92,13 +93,14 @@ static void
 answer_all(struct loading *x, const struct err *why)
 {
 	struct life *l = x->life;
+	int users = 0;
 
 	while (x->waiters != NULL) {
 		struct load_waiter *w = x->waiters;
 
 		x->waiters = w->next;
 		if (why == NULL)
-			load_good(w, x->key, x->name, x->id, x->artifact, &x->result);
+			users += load_good(w, x->key, x->name, x->id, x->artifact, &x->result) == 0;
 		else
 			load_bad(w, why, x->fault);
 		load_waiter_free(w);
@@ -112,6 +114,8 @@ answer_all(struct loading *x, const struct err *why)
 	        (json_int_t)x->result.fetched, "saved", (json_int_t)x->result.saved, "reason",
 	        why == NULL ? "" : why->text, "ids", x->id));
 	free_loading(x);
+	if (users == 0)
+		held_tidy(l);
 }
 
 static void
@@ -129,20 +133,23 @@ static void
 on_dropped(void *arg, unsigned status, json_t *answer, const struct err *e)
 {
 	struct loading *x = arg;
+	struct err failed = { 0 };
 
-	(void)status;
 	(void)answer;
 	(void)e;
 	x->fetch = NULL;
-	fail(x, &x->failure, FAULT_WORKER);
+	if (status != 0)
+		(void)held_forget(x->life, x->key, &failed); /* else held_tidy() will */
+	fail(x, &x->failure, x->fault);
 }
 
-/* What was loaded is not what was promised: the name goes again. */
+/* What was loaded is not what was promised, or nobody knows how far it came: the name goes again. */
 static void
-drop_wrong(struct loading *x)
+drop(struct loading *x, enum load_fault fault)
 {
 	static struct call c; /* 100 KiB */
 
+	x->fault = fault;
 	held_call(x->life, &c, ROUTE_IMAGE_REMOVE, x->name);
 	x->fetch = fetch_start(x->life->loop, x->life->gate, &c, INSPECT_MAX, INSPECT_SECONDS, on_dropped, x);
 }
@@ -165,7 +172,7 @@ on_loaded_inspect(void *arg, unsigned status, json_t *answer, const struct err *
 	err_refuse(&x->failure, 502, "image-id",
 	    "the engine has '%s' under the loaded name, '%s' was expected: %s",
 	    json_str(answer, "Id", "nothing"), x->id, status ? "the image was removed" : e->text);
-	drop_wrong(x);
+	drop(x, FAULT_WORKER);
 }
 
 /* --- dind-image */
@@ -229,7 +236,7 @@ on_end(void *arg, int status)
 	if (x->failure.status == 0)
 		err_refuse(&x->failure, 500, "image-process", "dind-image ended without a result");
 	if (!try_whole(x))
-		fail(x, &x->failure, x->failure.status < 500 ? FAULT_TASK : FAULT_WORKER);
+		drop(x, x->failure.status < 500 ? FAULT_TASK : FAULT_WORKER);
 }
 
 static json_t *
@@ -275,6 +282,10 @@ start_load(struct loading *x, char *file, const char *sha256, json_int_t size)
 	x->file = file;
 	x->size = (uint64_t)size;
 	(void)snprintf(x->sha256, sizeof x->sha256, "%s", sha256);
+	if (held_expect(x->life, x->key, x->name, &e) < 0) {
+		fail(x, &e, FAULT_WORKER);
+		return;
+	}
 	call_start(&c, ROUTE_IMAGE_LOAD, CALL_NS_IMAGE, life_api(x->life));
 	(void)call_add(&c, PARAM_QUIET, "1", &e);
 	x->ticket = gate_connect(x->life->gate, &c, on_connected, x);
@@ -384,6 +395,15 @@ ask_engine(struct loading *x, fetch_cb *cb)
 	x->fetch = fetch_start(x->life->loop, x->life->gate, &c, INSPECT_MAX, INSPECT_SECONDS, cb, x);
 }
 
+/* A name that is on its way out of the engine is waited for: what was seen before that would be gone. */
+static void
+start_when_free(struct loading *x)
+{
+	x->waits = held_leaves(x->life, x->key);
+	if (!x->waits)
+		ask_engine(x, on_here);
+}
+
 static json_t *
 artifact_of(const json_t *found)
 {
@@ -444,5 +464,32 @@ loading_join(struct life *l, const char *key, const json_t *found, struct load_w
 	}
 	x = start(l, key, found, w);
 	x->waiters = w;
-	ask_engine(x, on_here);
+	start_when_free(x);
+}
+
+int
+loading_is(const struct life *l, const char *key)
+{
+	const struct loading *x = l->loadings;
+
+	while (x != NULL && strcmp(x->key, key) != 0)
+		x = x->next;
+	return x != NULL;
+}
+
+void
+loadings_go(struct life *l)
+{
+	for (struct loading *x = l->loadings; x != NULL; x = x->next)
+		if (x->waits)
+			start_when_free(x);
+}
+
+void
+loadings_leave(struct life *l, const char *user)
+{
+	for (struct loading *x = l->loadings; x != NULL; x = x->next)
+		for (struct load_waiter *w = x->waiters; w != NULL; w = w->next)
+			if (strcmp(w->user, user) == 0)
+				w->user[0] = '\0';
 }

@@ -34,6 +34,12 @@ enum { LOAD_KEY_LEN = 32 };
 
 /* The id under which a key was loaded, "" when it is not held. */
 void held_id(const struct life *l, const char *key, char id[REFERENCE_ID_MAX], json_t **artifact);
+/* Before the engine gets the name: without users, it is removed again when we die. */
+int held_expect(const struct life *l, const char *key, const char *name, struct err *e);
+/* The engine does not have it any more; what has users stays. */
+int held_forget(const struct life *l, const char *key, struct err *e);
+/* Its name is just being removed: loadings_go() says when it has gone. */
+int held_leaves(const struct life *l, const char *key);
 /* Adds a user. */
 int held_add(const struct life *l, const char *key, const char *name, const char *id, const json_t *artifact,
     const char *user, struct err *e);
@@ -63,9 +69,15 @@ struct load_result {
  * content. w is taken. */
 void loading_join(struct life *l, const char *key, const json_t *found, struct load_waiter *w);
 
+int loading_is(const struct life *l, const char *key);
+void loadings_go(struct life *l);                      /* a name has gone: those that waited for that go on */
+void loadings_leave(struct life *l, const char *user); /* it has ended: nothing is loaded for it any more */
+void finders_leave(struct life *l, const char *user);
+
 /* --- the answers: life_image.c */
 
-void load_good(struct load_waiter *w, const char *key, const char *name, const char *id,
+/* 0 when the user has it now. */
+int load_good(struct load_waiter *w, const char *key, const char *name, const char *id,
     const json_t *artifact, const struct load_result *r);
 /* what: of whom the failure is to be known */
 void load_bad(struct load_waiter *w, const struct err *why, enum load_fault fault);
