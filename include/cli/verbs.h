@@ -21,6 +21,7 @@ int verb_policy_explain(struct cli *c, struct err *e);
 int verb_policy_replay(struct cli *c, struct err *e);
 int verb_policy_show(struct cli *c, struct err *e);
 int verb_reload(struct cli *c, struct err *e);
+int verb_task_report(struct cli *c, struct err *e);
 int verb_audit_show(struct cli *c, struct err *e);
 int verb_audit_verify(struct cli *c, struct err *e);
 int verb_config_check(struct cli *c, struct err *e);

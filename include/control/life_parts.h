@@ -26,7 +26,8 @@ struct exporting {
 	struct child *child;
 	uint64_t bytes, compressed;
 	char *phase, *error, *rule;
-	int told; /* the store was to hear why it failed */
+	int told;        /* the store was to hear why it failed */
+	int64_t started; /* ms, of the wall clock */
 	struct exporting *next;
 };
 

@@ -25,6 +25,7 @@ struct output_ask {
 	/* each " ---> 0123456789ab" line: an intermediate image, or a RUN step that prints the like; NULL =
 	 * not asked */
 	void (*on_step)(void *arg, const char *step);
+	void (*on_failure)(void *arg); /* an error passes; the client may close as soon as it has read it */
 	void *arg;
 };
 

@@ -66,6 +66,8 @@ struct building {
 	int resolving, resolved; /* the Dockerfile is known; its base images are */
 	struct fetch *fetch;
 	struct filter *context, *output; /* borrowed from the pumps */
+	int failed;                      /* it ended in an error that its client was told */
+	char made[REFERENCE_ID_MAX];     /* the image that it ended in, "" = none */
 	int64_t started;                 /* ms, of the wall clock */
 	json_t *bases_known;             /* facts.c: of each base that was asked for */
 	json_t *known;                   /* and of the whole build, once its context has ended */

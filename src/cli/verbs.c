@@ -39,6 +39,14 @@ static const struct verb verbs[] = {
 	{ "task", "list", "", 0, 0, NO_OPTS, verb_task_list, "list the tasks that are known here", "" },
 	{ "task", "show", "ID", 1, 1, NO_OPTS, verb_task_show, "show what a task owns and what it used",
 	    "ID is the id that 'task start' printed, taskId/runId, or a taskId that is unique here." },
+	{ "task", "report", "ID", 1, 1,
+	    OPTS({ OPT_OUTPUT, "--output", 'o', "FILE", 0, "write it there (default: standard output)" }),
+	    verb_task_report, "make an HTML report of what a task did",
+	    "One page that needs nothing but itself: a timeline of builds, saves and uploads, what was "
+	    "refused and "
+	    "why, artifacts, images and limits. Made from the task's audit log and what the service knows; "
+	    "for a "
+	    "task that has ended, from the log alone." },
 	{ "task", "credentials", "ID", 1, 1, NO_OPTS, verb_task_credentials,
 	    "replace a task's credentials, read from standard input",
 	    "Reads {\"clientId\", \"accessToken\", \"certificate\"}, or the answer to a reclaim, which holds "

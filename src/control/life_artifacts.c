@@ -56,7 +56,7 @@ add_spooled(json_t *row, const char *root, const char *id, enum spool_state stat
 		spool_read_progress(root, state, id, &done, &total);
 	json_object_set_new(row, "bytes", json_integer((json_int_t)done));
 	for (const char *const *key = (const char *const[]){ "url", "path", "storageType", "error", "fault",
-	         "provenanceArtifact", NULL };
+	         "provenanceArtifact", "started", "ended", NULL };
 	     *key != NULL; key++)
 		if (json_object_get(result, *key) != NULL)
 			json_object_set(row, *key, json_object_get(result, *key));

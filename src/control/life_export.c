@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/settings.h"
+#include "base/stamp.h"
 #include "base/version.h"
 #include "control/life_parts.h"
 #include "docker/reference.h"
@@ -91,9 +92,10 @@ on_event(void *arg, const json_t *event)
 	} else if (strcmp(what, "done") == 0) {
 		x->state = EXPORT_HANDED_OFF;
 		life_record(x->life, x->task, "image", "export",
-		    json_pack("{s:s,s:s,s:s,s:I,s:[s]}", "artifact", x->name, "image",
+		    json_pack("{s:s,s:s,s:s,s:I,s:I,s:[s]}", "artifact", x->name, "image",
 		        json_str(event, "image", ""), "sha256", json_str(event, "sha256", ""), "out",
-		        json_num(event, "size", 0), "ids", x->id));
+		        json_num(event, "size", 0), "ms", (json_int_t)(stamp_now() - x->started), "ids",
+		        x->id));
 	} else if (strcmp(what, "error") == 0) {
 		failed(x, json_str(event, "rule", NULL), json_str(event, "message", "no reason given"));
 	}
@@ -264,6 +266,7 @@ exports_next(struct life *l)
 		if (x->state != EXPORT_QUEUED)
 			continue;
 		x->state = EXPORT_CONNECTING;
+		x->started = stamp_now();
 		if (connect_engine(x, &e) == 0) {
 			running++;
 			continue;

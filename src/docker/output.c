@@ -73,13 +73,22 @@ relay_json(struct output *o, const json_t *v)
 	free(text);
 }
 
+static void
+fail(struct output *o)
+{
+	o->failed = 1;
+	if (o->ask.on_failure != NULL)
+		o->ask.on_failure(o->ask.arg);
+}
+
 /* The answer cannot be understood: say so in the form that clients show, and end it. */
 static void
 give_up(struct output *o, const char *why)
 {
 	json_t *v = json_pack("{s:{s:s}, s:s}", "errorDetail", "message", why, "error", why);
 
-	o->failed = o->ended = 1;
+	fail(o);
+	o->ended = 1;
 	relay_json(o, v);
 	json_decref(v);
 }
@@ -90,7 +99,7 @@ learn(struct output *o, const json_t *v)
 	const char *id = json_str(json_object_get(v, "aux"), "ID", NULL);
 
 	if (json_object_get(v, "errorDetail") != NULL || json_object_get(v, "error") != NULL)
-		o->failed = 1;
+		fail(o);
 	/* with text beside it, it is nothing that an engine sends */
 	if (id == NULL || !reference_is_id(id) || json_object_get(v, "stream") != NULL)
 		return;

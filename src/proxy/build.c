@@ -1,5 +1,6 @@
 /* What a build leaves: images, names and steps, recorded as the engine tells of them. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,14 @@ on_step_image(void *arg, const char *step)
 		log_warn("session", "task %s: %s", task->id, e.text);
 }
 
+static void
+on_failure(void *arg)
+{
+	struct building *b = arg;
+
+	b->failed = 1;
+}
+
 struct filter *
 building_output(struct building *b, struct task *task, int quiet)
 {
@@ -50,6 +59,7 @@ building_output(struct building *b, struct task *task, int quiet)
 		.quiet = quiet,
 		.on_image = on_image,
 		.on_step = on_step_image,
+		.on_failure = on_failure,
 		.arg = b };
 
 	return b->output = output_filter_new(&ask);
@@ -61,6 +71,7 @@ building_record(struct building *b, struct task *task, char *const *names, size_
 	const char *id = output_image(b->output);
 	struct err e = { 0 };
 
+	(void)snprintf(b->made, sizeof b->made, "%s", output_failed(b->output) ? "" : id);
 	for (size_t i = 0; id[0] != '\0' && !output_failed(b->output) && i < count; i++)
 		if (task_name(task, names[i], id, &e) < 0)
 			log_error("session", "task %s: name %s not recorded: %s", task->id, names[i], e.text);

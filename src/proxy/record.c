@@ -270,6 +270,18 @@ bases_of(const struct building *b)
 	return list;
 }
 
+/* What the build was made from, and what it made; a build that was given up has neither failed nor made it.
+ */
+static void
+add_build(const struct building *b, json_t *r)
+{
+	json_object_set_new(r, "bases", bases_of(b));
+	if (b->failed)
+		json_object_set_new(r, "failed", json_true());
+	else if (b->made[0] != '\0')
+		json_object_set_new(r, "image", json_string(b->made));
+}
+
 void
 record_end(struct session *s, const char *why)
 {
@@ -291,7 +303,7 @@ record_end(struct session *s, const char *why)
 	if (x->kept)
 		json_object_set_new(r, "cached", json_true());
 	if (x->build != NULL)
-		json_object_set_new(r, "bases", bases_of(x->build));
+		add_build(x->build, r);
 	if (why != NULL || x->close_why != NULL)
 		json_object_set_new(r, "close", words(why != NULL ? why : x->close_why));
 	s->task->now.bytes_in += x->up.bytes + x->drained;
