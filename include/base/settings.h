@@ -71,6 +71,9 @@ struct err;
 	X(ENUM, taskcluster_storage, "store.taskcluster.storageType", "s3", 0, 0, "s3 object", START,        \
 	    "Taskcluster store: storage type of the artifacts; with \"object\" their hashes are kept by "    \
 	    "the deployment")                                                                                \
+	X(ENUM, load_layers, "load.layers", "missing", 0, 0, "missing all", START,                           \
+	    "Which layers of an image are fetched to load it: those that the engine lacks, where the store " \
+	    "sends parts; or all, so that the artifact's own sha256 is seen, as chain of trust wants it")    \
 	X(STRING, evidence_key, "evidence.key", "", 0, 0, "", START,                                         \
 	    "File of the ed25519 key (PEM, mode 0600) that signs a statement about each artifact; empty: "   \
 	    "nothing is signed")                                                                             \

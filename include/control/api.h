@@ -39,9 +39,12 @@ struct err;
 	    "An unknown task is fine. 202 with the state `cleaning` when the engine does not answer: it "    \
 	    "goes on by itself")                                                                             \
 	X(IMAGE_LOAD, POST, "/v1/images/load", 1, "200",                                                     \
-	    "Loads an image that another task made, under a name of its own: `{taskId, runId, image: "       \
-	    "{type: \"task-image\", taskId, path[, runId]}}` gives `{name, id, sha256, size}`. The task "    \
-	    "`taskId/runId` releases it when it ends")                                                       \
+	    "Loads an image that another task made, under a name of its own: `{taskId, runId, image}` with " \
+	    "the image `{type: \"task-image\", taskId, path[, runId]}` or `{type: \"indexed-image\", "       \
+	    "namespace, path}`, and `credentials` or `scopes` of the task when it is not registered here. "  \
+	    "Gives `{name, id, taskId, runId, path, sha256, size, cached, fetched, saved}`; an error says "  \
+	    "whose `fault` it is: `task`, `worker` or `service`. The task `taskId/runId` releases it when "  \
+	    "it ends")                                                                                       \
 	X(EXPLAIN, POST, "/v1/explain", 1, "200",                                                            \
 	    "Judges `{task, method, target, headers, dockerfile}` without sending anything: `{decision, "    \
 	    "rule, "                                                                                         \

@@ -30,8 +30,11 @@ void life_task_end(struct life *l, const char *id, life_answer_cb *cb,
     void *arg); /* 200 {removed: ..}; idempotent: 200 for unknown */
 
 /*
- * {"taskId", "runId", "image": {"type": "task-image", "taskId", "path"[, "runId"]}}: loads it under a unique
- * local name for the task, which releases it when it ends: 200 {"name", "id", "sha256", "size", ...}.
+ * {"taskId", "runId", "image": {"type": "task-image", "taskId", "path"[, "runId"]} or {"type":
+ * "indexed-image", "namespace", "path"}[, "credentials"][, "scopes"]}: asks the store whether this task may
+ * have it, fetches what the engine lacks, and loads it under a unique local name for the task, which releases
+ * it when it ends: 200
+ * {"name", "id", "sha256", "size", "fetched", "saved", ...}. Errors also say whose "fault" it was.
  */
 void life_image_load(struct life *l, const json_t *body, life_answer_cb *cb, void *arg);
 

@@ -223,6 +223,8 @@ may_plan(const struct errand *x)
 	const struct source *s = x->source;
 	const char *end = strrchr(x->want.name, '.');
 
+	if (strcmp(x->home->settings->load_layers, "missing") != 0)
+		return 0;
 	return json_array_size(x->want.chains) > 0 && s->size > 2 * FRAMES_TAIL_MAX && end != NULL &&
 	       strcmp(end, ".zst") == 0 && (s->image_id != NULL || (s->sha256 == NULL && s->sha512 == NULL));
 }

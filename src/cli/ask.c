@@ -55,23 +55,44 @@ put_for(json_t *body, const char *text, struct err *e)
 	return 0;
 }
 
+/* By the task that made it, or by what the index has under a name. */
+static json_t *
+load_image(const struct cli *c, struct err *e)
+{
+	const char *task = c->opt[OPT_TASK_ID], *space = c->opt[OPT_NAMESPACE], *path = c->opt[OPT_PATH];
+	json_t *image;
+	long run;
+
+	if ((task == NULL) == (space == NULL)) {
+		err_set(e, EINVAL, "give one of --task-id and --namespace");
+		return NULL;
+	}
+	if (space != NULL && c->opt[OPT_RUN_ID] != NULL) {
+		err_set(e, EINVAL, "--run-id goes with --task-id");
+		return NULL;
+	}
+	if (cli_number(c, OPT_RUN_ID, "--run-id", 0, 1000000, -1, &run, e) < 0)
+		return NULL;
+	if (space != NULL)
+		return json_pack(
+		    "{s:s, s:s, s:s}", "type", "indexed-image", "namespace", space, "path", path);
+	image = json_pack("{s:s, s:s, s:s}", "type", "task-image", "taskId", task, "path", path);
+	if (run >= 0)
+		json_object_set_new(image, "runId", json_integer(run));
+	return image;
+}
+
 static json_t *
 load_body(const struct cli *c, struct err *e)
 {
-	json_t *body = json_object(), *image;
-	long run;
+	json_t *body = json_object(), *image = load_image(c, e);
 
-	if (put_for(body, c->opt[OPT_FOR], e) < 0 ||
-	    cli_number(c, OPT_RUN_ID, "--run-id", 0, 1000000, -1, &run, e) < 0) {
-		json_decref(body);
-		return NULL;
-	}
-	image = json_pack(
-	    "{s:s, s:s, s:s}", "type", "task-image", "taskId", c->opt[OPT_TASK_ID], "path", c->opt[OPT_PATH]);
-	if (run >= 0)
-		json_object_set_new(image, "runId", json_integer(run));
-	json_object_set_new(body, "image", image);
-	return body;
+	if (image != NULL)
+		json_object_set_new(body, "image", image);
+	if (image != NULL && put_for(body, c->opt[OPT_FOR], e) == 0)
+		return body;
+	json_decref(body);
+	return NULL;
 }
 
 int

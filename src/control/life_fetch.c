@@ -25,7 +25,7 @@
 
 enum {
 	ASKED_MAX = 256,
-	TAKEN_WITHIN = 60,   /* s until dind-uploader takes a request: it may be restarting */
+	TAKEN_WITHIN = 20,   /* s until dind-uploader takes a request: it may be restarting */
 	SILENT_WITHIN = 180, /* s between two signs of life of it */
 	SWEEP_EVERY = 60,    /* s */
 };

@@ -157,19 +157,27 @@ class Fault:
 
     what: status (with body, headers), close (before the work), lost (after it), stall (silence), garbage (a 200 that is no
     JSON), cut (half of the answer), reset (after `at` bytes of the body), corrupt (a byte of the body is another),
-    expire (the URL's time is over), or a function of the request.
+    expire (the URL's time is over), or a function of the request. The first `skip` that match are left alone.
     """
 
-    def __init__(self, method, path, what, times=1, **more):
+    def __init__(self, method, path, what, times=1, skip=0, **more):
         self.method, self.path, self.what, self.times, self.more = method, re.compile(path), what, times, more
+        self.skip = skip
+
+    def hits(self, method, path):
+        if self.times <= 0 or self.method != method or not self.path.search(path):
+            return False
+        self.skip -= 1
+        return self.skip < 0
 
 
 class Deployment:
-    def __init__(self, hawk=True, anonymous=("queue:list-artifacts:*", "queue:get-artifact:public/*")):
+    def __init__(self, hawk=True, anonymous=("queue:list-artifacts:*", "queue:get-artifact:public/*", "queue:status:*", "index:find-task:*")):
         self.client = {"clientId": "static/taskcluster/root", "accessToken": slug() + slug()}
         self.anonymous = list(anonymous)
         self.tasks, self.artifacts, self.objects, self.bucket, self.indexed = {}, {}, {}, {}, {}
         self.faults, self.requests = [], []
+        self.ranges = True  # the bucket sends parts
         self.offset = 0  # seconds that its clock is ahead
         self.url_seconds = URL_SECONDS
         self.url_key = slug()
@@ -221,6 +229,24 @@ class Deployment:
 
     def resolve(self, task_id, run_id=0, state="completed"):
         self.tasks[task_id]["runs"][run_id] = state
+
+    def rerun(self, task_id, state="pending"):
+        self.tasks[task_id]["runs"].append(state)
+
+    def put(self, task_id, name, data, kind="s3", run_id=0, encoding="", expires=3600, **row):
+        """An artifact of a task, however it came there: the bytes as they are stored."""
+        key = (task_id, run_id, name)
+        row = {"storageType": kind, "present": True, "expires": self.now() + expires, "contentType": "application/x-tar", **row}
+        path = self.s3_path(key)
+        if kind == "object":
+            row["objectName"] = "t/%s/%d/%s" % key
+            path = "/s3/objects/" + urllib.parse.quote(row["objectName"], safe="/")
+            hashes = {"sha256": hashlib.sha256(data).hexdigest(), "sha512": hashlib.sha512(data).hexdigest()}
+            self.objects[row["objectName"]] = {"finished": True, "hashes": row.pop("hashes", hashes)}
+        self.artifacts[key] = row
+        if data is not None:
+            self.bucket[path] = (data, "application/x-tar", encoding)
+        return path
 
     def seen(self, method, path):
         """The requests so far that match."""
@@ -447,7 +473,7 @@ class Deployment:
             data = base64.b64decode(methods["dataInline"]["objectData"], validate=True)
             if len(data) >= 8192:
                 raise Refused(400, "InputValidationError", "objectData is too long")
-            self.bucket["/s3/objects/" + urllib.parse.quote(name, safe="/")] = (data, methods["dataInline"]["contentType"])
+            self.bucket["/s3/objects/" + urllib.parse.quote(name, safe="/")] = (data, methods["dataInline"]["contentType"], "")
             method = {"dataInline": True}
         elif "putUrl" in methods:
             method = {"putUrl": self.put_method(name, methods["putUrl"])}
@@ -535,7 +561,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         request = {"method": self.command, "path": self.path, "headers": self.headers, "body": b"", "client": None, "scopes": None, "status": 0}
         with self.home.lock:
             self.home.requests.append(request)
-            fault = next((f for f in self.home.faults if f.times > 0 and f.method == self.command and f.path.search(self.path)), None)
+            fault = next((f for f in self.home.faults if f.hits(self.command, self.path)), None)
             if fault:
                 fault.times -= 1
         request["fault"] = fault and fault.what
@@ -627,12 +653,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
             data = request["body"]
             if what == "corrupt":
                 data = bytes([data[0] ^ 1]) + data[1:]
-            self.home.bucket[path] = (data, self.headers.get("Content-Type", ""))
+            self.home.bucket[path] = (data, self.headers.get("Content-Type", ""), self.headers.get("Content-Encoding", ""))
             return 200, {"ETag": '"%s"' % hashlib.md5(data).hexdigest()}, b""
         if path not in self.home.bucket:
             raise Refused(404, "NoSuchKey", "The specified key does not exist.")
-        data, kind = self.home.bucket[path]
-        return 200, {"Content-Type": kind}, data
+        return self.read_bucket(*self.home.bucket[path], what)
+
+    def read_bucket(self, data, kind, encoding, what):
+        """As S3 does: ranges, If-Match; what is stored with a Content-Encoding is sent with it."""
+        headers = {"Content-Type": kind, "ETag": '"%s"' % hashlib.md5(data).hexdigest()}
+        if encoding not in ("", "identity"):
+            headers["Content-Encoding"] = encoding
+        if self.headers.get("If-Match") not in (None, headers["ETag"]):
+            raise Refused(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+        if what == "corrupt":
+            data = data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if not wanted or not self.home.ranges:
+            return 200, headers, data
+        first, last = int(wanted[1]), min(int(wanted[2] or len(data) - 1), len(data) - 1)
+        if first >= len(data):
+            raise Refused(416, "InvalidRange", "The requested range is not satisfiable")
+        return 206, {**headers, "Content-Range": "bytes %d-%d/%d" % (first, last, len(data))}, data[first : last + 1]
 
     # --- the APIs: one row a call: method, path, scope, verb
 
@@ -692,6 +734,14 @@ def info(home, words, _):
     return reply({"name": words["name"], "storageType": row["storageType"], "expires": stamp(row["expires"]), "contentType": row["contentType"]})
 
 
+def status(home, words, _):
+    task = home.tasks.get(words["task"])
+    if task is None:
+        raise Refused(404, "ResourceNotFound", "Task not found")
+    runs = [{"runId": n, "state": state} for n, state in enumerate(task["runs"])]
+    return reply({"status": {"taskId": words["task"], "state": task["runs"][-1] if runs else "unscheduled", "runs": runs}})
+
+
 def find_task(home, words, _):
     if words["name"] not in home.indexed:
         raise Refused(404, "ResourceNotFound", "Indexed task not found")
@@ -710,6 +760,7 @@ ROUTES = [
     ("GET", TASK + "/artifacts" + NAME, GET, redirect_to),
     ("GET", RUN + "/artifact-content" + NAME, GET, lambda h, w, b: reply(h.artifact_content(key_of(h, w)))),
     ("GET", TASK + "/artifact-content" + NAME, GET, lambda h, w, b: reply(h.artifact_content(key_of(h, w)))),
+    ("GET", TASK + "/status", "queue:status:{task}", status),
     ("GET", RUN + "/artifact-info" + NAME, "queue:list-artifacts:{task}:{run}", info),
     ("PUT", "/api/object/v1/upload" + ONE, "object:upload:{projectId}:{name}", lambda h, w, b: reply(h.create_upload(w["name"], b))),
     ("POST", "/api/object/v1/finish-upload" + ONE, "object:upload:{projectId}:{name}", lambda h, w, b: reply(h.finish_upload(w["name"], b))),

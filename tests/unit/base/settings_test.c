@@ -90,13 +90,14 @@ static const struct {
 	    "config.json line 2: unknown key 'spool.dri'; expected one of dir" },
 	{ "{\n\n\"limit\": {}}", "config.json line 3: unknown key 'limit'; expected one of engine, runDir, "
 	                         "stateDir, audit, spool, "
-	                         "store, evidence, programs, user, task, policy, limits, log" },
-	{ "{\n\"limits.builds\": 3}", "config.json line 2: unknown key 'limits.builds'; expected one of "
-	                              "engine, runDir, stateDir, audit, "
-	                              "spool, store, evidence, programs, user, task, policy, limits, log" },
+	                         "store, load, evidence, programs, user, task, policy, limits, log" },
+	{ "{\n\"limits.builds\": 3}",
+	    "config.json line 2: unknown key 'limits.builds'; expected one of "
+	    "engine, runDir, stateDir, audit, "
+	    "spool, store, load, evidence, programs, user, task, policy, limits, log" },
 	{ "{\"\": 3}",
 	    "config.json line 1: unknown key ''; expected one of engine, runDir, stateDir, audit, spool, "
-	    "store, evidence, programs, user, task, policy, limits, log" },
+	    "store, load, evidence, programs, user, task, policy, limits, log" },
 	{ "{\"limits\": 3}", "config.json line 1: 'limits' must be an object" },
 	{ "[]", "config.json line 1: must be an object, such as {\"runDir\": \"/run/dind-proxy\"}" },
 	{ "{\"spool\": {\"a\\nb\\\"\": 1}}",

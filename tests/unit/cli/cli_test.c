@@ -51,7 +51,7 @@ static const struct {
 	{ "task|show|a|b", CLI_USAGE, "one word too many" },
 	{ "task|list|x", CLI_USAGE, "one word too many" },
 	{ "task|start", CLI_USAGE, "needs --task" },
-	{ "image|load|--for|a/0|--path|p", CLI_USAGE, "needs --task-id" },
+	{ "image|load|--for|a/0|--task-id|b", CLI_USAGE, "needs --path" },
 	{ "task|list|--jsn", CLI_USAGE, "no option --jsn" },
 	{ "task|list|--rule|x", CLI_USAGE, "no option --rule" },
 	{ "task|list|--json=1", CLI_USAGE, "takes no value" },
