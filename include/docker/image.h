@@ -28,6 +28,7 @@
  *   image-config     missing, not its digest, not for linux, or keys that engines could read differently
  *   image-id         another image than asked for
  *   image-layers     count of layers         image-layer     missing, damaged, or not its diff id
+ *   image-contents   of a layer (docker/layer.h)
  *   image-names      names that cannot be rewritten
  * and with 413 limit-image-bytes. Memory: metadata <= 16 MiB, one hash, the names, a layer's decoder (gzip,
  * zstd).

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "archive/codec.h"
 #include "archive/tar.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "docker/layer.h"
 #include "image_parts.h"
 
 /* What is done with a member's data. */
@@ -75,95 +75,6 @@ image_put(struct buf *out, const char *name, const void *bytes, size_t len, stru
 }
 
 static int
-start_layer(struct image *m, struct err *e)
-{
-	uint64_t max = m->ask.max_bytes;
-
-	if (m->layer_count++ == IMAGE_LAYERS_MAX)
-		return err_refuse(
-		    e, 400, "image-layers", "the image tarball has more than %d layers", IMAGE_LAYERS_MAX);
-	/* gzip and zstd: as registries deliver them to the containerd store */
-	if (max > 0)
-		max = max > m->inflated ? max - m->inflated : 1;
-	m->action = LAYER;
-	m->diff = hash_new(HASH_SHA256);
-	m->sniffed = 0;
-	m->inflate = codec_reader_new(CODEC_GZIP | CODEC_ZSTD, max, "limit-image-bytes");
-	return image_put_head(&m->ready, m->now->name, m->now->size, e);
-}
-
-/* A compressed layer has a digest of its own; raw holds what came of it, m->sniffed bytes are needed to tell.
- */
-static void
-hash_blob(struct image *m, const uint8_t *data, size_t len)
-{
-	if (m->blob != NULL) {
-		hash_add(m->blob, data, len);
-		return;
-	}
-	if (m->sniffed || buf_len(&m->raw) < CODEC_SNIFF)
-		return;
-	m->sniffed = 1;
-	m->now->codec = codec_sniff(buf_ptr(&m->raw), buf_len(&m->raw));
-	if (m->now->codec == CODEC_NONE)
-		return;
-	m->blob = hash_new(HASH_SHA256);
-	hash_add(m->blob, buf_ptr(&m->raw), buf_len(&m->raw));
-}
-
-/* Ends a hash, if there is one, as a digest. */
-static void
-end_hash(struct hash **h, char digest[REFERENCE_ID_MAX])
-{
-	char hex[HASH_HEX_MAX];
-
-	if (*h == NULL)
-		return;
-	hash_hex(*h, hex);
-	*h = NULL;
-	memcpy(digest, "sha256:", 7);
-	memcpy(digest + 7, hex, 65);
-}
-
-/* Hashes what a layer is when it is not compressed; rc as the codec's. */
-static int
-inflate(struct image *m, int eof, struct err *e)
-{
-	int rc;
-
-	do {
-		rc = m->inflate->run(m->inflate, &m->raw, eof, &m->plain, SPAN, e);
-		hash_add(m->diff, buf_ptr(&m->plain), buf_len(&m->plain));
-		m->now->plain_size += buf_len(&m->plain);
-		if (buf_len(&m->plain) == 0 && rc == FILTER_MORE)
-			break;
-		buf_clear(&m->plain);
-	} while (rc == FILTER_MORE);
-	if (rc < 0) {
-		if (e->rule == NULL)
-			e->rule = "image-layer";
-		err_wrap(e, "layer '%s'%s", m->now->name,
-		    e->status == 413 ? " takes the image above limits.imageBytes" : "");
-	}
-	return rc;
-}
-
-static int
-end_layer(struct image *m, struct err *e)
-{
-	if (inflate(m, 1, e) < 0)
-		return -1;
-	end_hash(&m->diff, m->now->diff_id);
-	end_hash(&m->blob, m->now->digest);
-	filter_free(m->inflate);
-	m->inflate = NULL;
-	m->inflated += m->now->plain_size;
-	tar_write_pad(&m->ready, m->now->size);
-	m->boundary = m->ask.mode == IMAGE_EXPORT;
-	return 0;
-}
-
-static int
 on_entry(struct image *m, struct err *e)
 {
 	const struct tar_entry *t = tar_reader_entry(m->tar);
@@ -182,7 +93,7 @@ on_entry(struct image *m, struct err *e)
 		return member_hold(m, m->now, "", 0, e);
 	case LAYER:
 		if (m->now->link[0] == '\0')
-			return start_layer(m, e);
+			return image_layer_start(m, e);
 		m->action = DROP; /* the manifest will name what the link means */
 		return 0;
 	}
@@ -196,8 +107,10 @@ on_entry(struct image *m, struct err *e)
 static int
 peek(struct image *m, uint8_t first, struct err *e)
 {
-	if (first != '{' || m->now->size > HELD_MAX || m->now->size > HELD_ALL_MAX - m->held_bytes)
-		return start_layer(m, e);
+	if (first != '{' || m->now->size > HELD_MAX || m->now->size > HELD_ALL_MAX - m->held_bytes) {
+		m->action = LAYER;
+		return image_layer_start(m, e);
+	}
 	m->action = HOLD;
 	return 0;
 }
@@ -215,10 +128,7 @@ on_data(struct image *m, const uint8_t *data, size_t len, struct err *e)
 		buf_add(&m->ready, data, len);
 		return 0;
 	case LAYER:
-		buf_add(&m->ready, data, len);
-		buf_add(&m->raw, data, len);
-		hash_blob(m, data, len);
-		return inflate(m, 0, e) < 0 ? -1 : 0;
+		return image_layer_data(m, data, len, e);
 	}
 	return 0;
 }
@@ -256,7 +166,7 @@ on_entry_end(struct image *m, struct err *e)
 	case REWRITE:
 		return rewrite(m, e);
 	case LAYER:
-		return end_layer(m, e);
+		return image_layer_end(m, e);
 	}
 	return 0;
 }
@@ -342,6 +252,7 @@ image_free(struct filter *f)
 	hash_free(m->diff);
 	hash_free(m->blob);
 	filter_free(m->inflate);
+	layer_free(m->layer);
 	members_free(m);
 	buf_done(&m->raw);
 	buf_done(&m->plain);

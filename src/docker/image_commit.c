@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "docker/layer.h"
 #include "image_parts.h"
 
 static int
@@ -164,15 +165,25 @@ layer_member(const struct image *m, const char *path)
 }
 
 /* A blob that looked like metadata. */
-static void
-hash_held(struct member *k)
+static int
+read_held(struct image *m, struct member *k, struct err *e)
 {
 	char hex[HASH_HEX_MAX];
+	struct layer *l = layer_new(&m->entries);
+	struct buf copy = { 0 };
+	int rc;
 
+	buf_add(&copy, buf_ptr(&k->held), buf_len(&k->held));
+	rc = layer_add(l, &copy, 1, e);
+	layer_free(l);
+	buf_done(&copy);
+	if (rc < 0)
+		return err_wrap(e, "layer '%s'", k->name);
 	hash_once(HASH_SHA256, buf_ptr(&k->held), buf_len(&k->held), hex);
 	memcpy(k->diff_id, "sha256:", 7);
 	memcpy(k->diff_id + 7, hex, 65);
 	k->plain_size = buf_len(&k->held);
+	return 0;
 }
 
 static int
@@ -187,8 +198,8 @@ read_layer(struct commit *c, size_t i, const char *path, const char *diff_id, st
 	if (k == NULL || (k->left_out && i >= c->shared))
 		return err_refuse(
 		    e, 400, "image-layer", "layer '%s' of manifest.json is not in the image tarball", quoted);
-	if (k->is_held && k->diff_id[0] == '\0')
-		hash_held(k);
+	if (k->is_held && k->diff_id[0] == '\0' && read_held(c->m, k, e) < 0)
+		return -1;
 	if (strcmp(k->diff_id, diff_id) != 0)
 		return err_refuse(e, 400, "image-layer", "layer '%s' is %s, where the config says otherwise",
 		    quoted, k->diff_id);

@@ -1,8 +1,8 @@
 #ifndef DOCKER_IMAGE_PARTS_H
 #define DOCKER_IMAGE_PARTS_H
 
-/* Shared by image.c (the filter), image_member.c (names), image_names.c (SAVE), image_commit.c (what must be
- * true at the end) and image_write.c (what is written then). */
+/* Shared by image.c (the filter), image_member.c (names), image_names.c (SAVE), image_layer.c, image_commit.c
+ * (what must be true at the end) and image_write.c (what is written then). */
 
 #include <jansson.h>
 
@@ -12,6 +12,7 @@
 
 struct err;
 struct hash;
+struct layer;
 struct tar_entry;
 struct tar_reader;
 
@@ -67,6 +68,8 @@ struct image {
 	int action;               /* what is done with it */
 	struct hash *diff, *blob; /* blob: of a compressed layer as it is */
 	int sniffed;              /* whether it is one */
+	struct layer *layer;      /* what lies in it */
+	uint64_t entries;         /* of all layers */
 	struct filter *inflate;
 	uint64_t inflated; /* by all layers */
 	struct buf raw, plain;
@@ -100,6 +103,11 @@ struct commit {
 	size_t shared; /* layers, from the base up, that the engine has */
 	struct member *layers[IMAGE_LAYERS_MAX];
 };
+
+/* EXPORT, LOAD: m->now is a layer, to be written as it comes. */
+int image_layer_start(struct image *m, struct err *e);
+int image_layer_data(struct image *m, const uint8_t *data, size_t len, struct err *e);
+int image_layer_end(struct image *m, struct err *e);
 
 /* EXPORT, LOAD: the archive has ended. Checks it all, fills facts and writes the metadata to m->ready. */
 int image_commit(struct image *m, struct err *e);

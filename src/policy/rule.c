@@ -96,6 +96,7 @@ static const struct rule_row rows[] = {
 	NO("image-manifests", no_param)
 	NO("image-platform", no_param)
 	NO("image-config", tarball)
+	NO("image-contents", tarball)
 	NO("image-duplicate", tarball)
 	NO("image-id", tarball)
 	NO("image-layer", tarball)

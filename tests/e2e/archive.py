@@ -276,6 +276,81 @@ def python_zstandard():
         equal(sum(map(len, iter(lambda: r.read(131072), b""))), last["tarSize"], "bytes when it is not given (zstandard %s)" % zstandard.__version__)
 
 
+def tar_of(*entries):
+    """A layer: entries are (name, changes of the TarInfo) or bytes that go in as they are."""
+    out = io.BytesIO()
+    for entry in entries:
+        if isinstance(entry, bytes):
+            out.write(entry)
+            continue
+        info = tarfile.TarInfo(entry[0])
+        for key, value in entry[1].items():
+            setattr(info, key, value)
+        out.write(info.tobuf(tarfile.PAX_FORMAT if info.pax_headers else tarfile.GNU_FORMAT))
+    return out.getvalue() + bytes(1024)
+
+
+def image_of(layer, config=None, manifest=None, behind=b"", **members):
+    """A tarball of one image with one layer; members are those before the metadata, by name."""
+    diff = hashlib.sha256(layer).hexdigest()
+    config = config or json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["x"]}, "rootfs": {"type": "layers", "diff_ids": ["sha256:" + diff]}}).encode()
+    name = hashlib.sha256(config).hexdigest() + ".json"
+    files = {diff + ".tar": layer, **members, name: config}
+    files["manifest.json"] = json.dumps(manifest(name, diff) if manifest else [{"Config": name, "RepoTags": ["evil:1"], "Layers": [diff + ".tar"]}]).encode()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue() + behind
+
+
+GOOD = tar_of(("etc", {"type": tarfile.DIRTYPE, "mode": 0o755}), ("bin/su", {"mode": 0o4755}), ("dev/null", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}))
+SPARSE = bytearray(tarfile.TarInfo("huge").tobuf(tarfile.GNU_FORMAT))
+SPARSE[156:157] = b"S"
+SPARSE[483:495] = b"77777777777\0"  # its real size
+SPARSE[148:156] = b" " * 8
+SPARSE[148:156] = b"%06o\0 " % sum(SPARSE)
+SPARSE = bytes(SPARSE)
+HOSTILE = {  # by name: a tarball, and the rule that refuses it
+    "two images": (image_of(GOOD, manifest=lambda c, d: [{"Config": c, "RepoTags": ["evil:1"], "Layers": [d + ".tar"]}] * 2), "image-manifest"),
+    "a key in another case": (image_of(GOOD, manifest=lambda c, d: [{"Config": c, "repotags": ["evil:1"], "Layers": [d + ".tar"]}]), "image-manifest"),
+    "a layer outside": (image_of(GOOD, manifest=lambda c, d: [{"Config": c, "Layers": ["../../etc/hostname"]}]), "image-layer"),
+    "a config outside": (image_of(GOOD, manifest=lambda c, d: [{"Config": "../../etc/hostname", "Layers": [d + ".tar"]}]), "image-config"),
+    "an unknown member": (image_of(GOOD, **{"../x": b"x"}), "image-member"),
+    "something behind the end": (image_of(GOOD, behind=b"x" * 512), "image-tar"),
+    "a second tarball": (image_of(GOOD) + image_of(GOOD), "image-tar"),
+    "a stowaway": (image_of(GOOD, **{"a" * 64 + ".tar": GOOD}), "image-member"),
+    "a layer that is no tar": (image_of(b"x" * 2048), "image-contents"),
+    "a way out": (image_of(tar_of(("../../tmp/x", {}))), "image-contents"),
+    "a link to a way out": (image_of(tar_of(("a", {"type": tarfile.LNKTYPE, "linkname": "../../etc/shadow"}))), "image-contents"),
+    "a disk": (image_of(tar_of(("sda", {"type": tarfile.BLKTYPE, "devmajor": 8, "devminor": 0}))), "image-contents"),
+    "dev/mem": (image_of(tar_of(("mem", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 1}))), "image-contents"),
+    "a whiteout of all": (image_of(tar_of((".wh...", {}))), "image-contents"),
+    "a redirect of overlayfs": (image_of(tar_of(("a", {"type": tarfile.DIRTYPE, "pax_headers": {"SCHILY.xattr.trusted.overlay.redirect": "/x"}}))), "image-contents"),
+    "a sparse file": (image_of(tar_of(SPARSE)), "image-contents"),
+}
+
+
+@each("hostile tarballs leave engine %s as it was")
+def hostile(kind):
+    e = engine(kind)
+    before = e.images()
+    for name, (data, rule) in HOSTILE.items():
+        with open(path("hostile.tar"), "wb") as f:
+            f.write(data)
+        got = image.load(e, path("hostile.tar"), "dind.invalid/images/hostile:1")
+        equal((got["event"], got.get("rule")), ("error", rule), "%s: %s" % (name, got.get("message")))
+    equal(e.images(), before, "images")
+    with open(path("hostile.tar"), "wb") as f:
+        f.write(image_of(GOOD))
+    got = image.load(e, path("hostile.tar"), "dind.invalid/images/hostile:1")
+    cleanup(forget, e, "dind.invalid/images/hostile:1")
+    equal(got["event"], "done", "without the trick it loads: %s" % got.get("message"))
+    equal([t for t in inspect(e, "dind.invalid/images/hostile:1")["RepoTags"] if "evil" in t], [], "names")
+
+
 def emptied(kind):
     """The engine without any image; the artifacts of all are made. For the last tests: its images do not come back."""
     for source in KINDS:

@@ -27,8 +27,9 @@
 	"[{\"Config\":\"@C.json\",\"RepoTags\":[\"evil:1\"],\"Layers\":[\"@V/layer.tar\",\"@W/"              \
 	"layer.tar\"]}]"
 #define OCI_MANIFEST "{\"config\":{\"digest\":\"sha256:@C\"}}"
-#define LAYER1 "the first layer, which need not be a tar for us"
+#define LAYER1 "the first layer"
 #define LAYER2 "{ a second one that looks like JSON"
+enum { LAYER_SIZE = 2048 };
 
 struct file {
 	const char *name, *content;
@@ -96,12 +97,33 @@ put(struct buf *out, char type, const char *name, const void *bytes, size_t len)
 	buf_done(&link);
 }
 
+/* The layer of that name: a tar of one file, whose name is the first thing in it. */
+static void
+layer(const char *text, struct buf *out)
+{
+	put(out, 0, text, "x", 1);
+	tar_write_end(out);
+}
+
+static void
+layer_digest(const char *text, char hex[HASH_HEX_MAX])
+{
+	struct buf b = { 0 };
+
+	layer(text, &b);
+	hash_once(HASH_SHA256, buf_ptr(&b), buf_len(&b), hex);
+	buf_done(&b);
+}
+
 static void
 put_text(struct buf *out, const char *name, const char *text)
 {
 	struct buf b = { 0 };
 
-	expand(text, &b);
+	if (strncmp(text, LAYER1, strlen(LAYER1)) == 0 || strcmp(text, LAYER2) == 0)
+		layer(text, &b);
+	else
+		expand(text, &b);
 	put(out, 0, name, buf_text(&b), buf_len(&b));
 	buf_done(&b);
 }
@@ -343,7 +365,16 @@ static const struct row rows[] = {
 	    .manifest = "[{\"Config\":\"@C.json\",\"Layers\":[7,\"@W/layer.tar\"]}]" },
 	{ .name = "a layer that no one names",
 	    .rule = "image-member",
-	    .add = { { "@C/layer.tar", "stowaway", 0 } } },
+	    .add = { { "@C/layer.tar", LAYER1 " stowaway", 0 } } },
+	{ .name = "a layer that is no tar",
+	    .rule = "image-contents",
+	    .drop = "@V/layer.tar",
+	    .add = { { "@V/layer.tar", "text", 0 } } },
+	{ .name = "a layer that is no tar, and looks like metadata",
+	    .rule = "image-contents",
+	    .drop = "@W/layer.tar",
+	    .manifest = "[{\"Config\":\"@C.json\",\"Layers\":[\"@V/layer.tar\",\"blobs/sha256/@2\"]}]",
+	    .add = { { "blobs/sha256/@2", "{ text", 0 } } },
 	{ .name = "no rootfs", .rule = "image-layers", .config = "{\"os\":\"linux\"}" },
 	{ .name = "a damaged gzip layer",
 	    .rule = "image-layer",
@@ -401,8 +432,8 @@ check_oci(const struct buf *out, const struct image_facts *f)
 	buf_printf(&want, "\"digest\":\"sha256:%s\",\"size\":", digest_config);
 	ok(strstr(buf_text(&text), buf_text(&want)) != NULL, "with that config");
 	buf_clear(&want);
-	buf_printf(
-	    &want, "layer.v1.tar\",\"digest\":\"%s\",\"size\":%zu}", f->layers[0].diff_id, strlen(LAYER1));
+	buf_printf(&want, "layer.v1.tar\",\"digest\":\"%s\",\"size\":%zu}", f->layers[0].diff_id,
+	    (size_t)LAYER_SIZE);
 	ok(strstr(buf_text(&text), buf_text(&want)) != NULL, "and those layers");
 	free(path);
 	buf_done(&names);
@@ -465,7 +496,7 @@ test_row(const struct row *r, enum image_mode mode)
 	if (r->rule == NULL) {
 		is_int(f.tar_bytes, buf_len(&first), "its size");
 		is_str(f.layers[1].diff_id + 7, digest2, "its layers");
-		is_int(f.layers[0].size, strlen(LAYER1), "their sizes");
+		is_int(f.layers[0].size, LAYER_SIZE, "their sizes");
 		ok(splits == 0 || mode == IMAGE_EXPORT, "ends of layers for EXPORT");
 		is_int(f.manifest_id[0] != '\0', mode == IMAGE_LOAD, "an OCI manifest for LOAD");
 		check_output(r, &first, one_tag[0], &f);
@@ -829,8 +860,8 @@ test_tags(void)
 int
 main(void)
 {
-	hash_once(HASH_SHA256, LAYER1, strlen(LAYER1), digest1);
-	hash_once(HASH_SHA256, LAYER2, strlen(LAYER2), digest2);
+	layer_digest(LAYER1, digest1);
+	layer_digest(LAYER2, digest2);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		test_row(&rows[i], IMAGE_EXPORT);
 		if (!rows[i].export_only)

@@ -96,26 +96,36 @@ stage_end(struct stage *s)
 }
 
 static inline void
-stage_put(struct buf *tar, const char *name, const char *text)
+stage_put_bytes(struct buf *tar, const char *name, const void *bytes, size_t len)
 {
 	char none[] = "";
 	struct tar_entry t = { .type = TAR_FILE, .uname = none, .gname = none, .link = none, .mode = 0644 };
 	struct err e;
 
 	t.name = (char *)(uintptr_t)name;
-	t.size = strlen(text);
+	t.size = len;
 	(void)tar_write_header(tar, &t, &e);
-	buf_adds(tar, text);
+	buf_add(tar, bytes, len);
 	tar_write_pad(tar, t.size);
 }
 
-/* As engine 20.10 saves it; extra is the name of one more member, or NULL. id: 72 bytes for the image's. */
+static inline void
+stage_put(struct buf *tar, const char *name, const char *text)
+{
+	stage_put_bytes(tar, name, text, strlen(text));
+}
+
+/* As engine 20.10 saves it, with a layer of one file; extra is the name of one more member, or NULL. id: 72
+ * bytes for the image's. */
 static inline void
 stage_image(struct buf *tar, const char *layer, const char *extra, char *id)
 {
 	char hex[HASH_HEX_MAX], *config, *name, *manifest;
+	struct buf packed = { 0 };
 
-	hash_once(HASH_SHA256, layer, strlen(layer), hex);
+	stage_put(&packed, "f", layer);
+	tar_write_end(&packed);
+	hash_once(HASH_SHA256, buf_ptr(&packed), buf_len(&packed), hex);
 	config =
 	    mem_printf("{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_"
 	               "ids\":[\"sha256:%s\"]}}",
@@ -126,12 +136,13 @@ stage_image(struct buf *tar, const char *layer, const char *extra, char *id)
 	manifest = mem_printf("[{\"Config\":\"%s\",\"RepoTags\":[\"dind.invalid/" NS
 	                      "/docker.io/library/app:1\"],\"Layers\":[\"" LAYER_NAME "\"]}]",
 	    name);
-	stage_put(tar, LAYER_NAME, layer);
+	stage_put_bytes(tar, LAYER_NAME, buf_ptr(&packed), buf_len(&packed));
 	if (extra != NULL)
 		stage_put(tar, extra, "x");
 	stage_put(tar, name, config);
 	stage_put(tar, "manifest.json", manifest);
 	tar_write_end(tar);
+	buf_done(&packed);
 	free(config);
 	free(name);
 	free(manifest);
