@@ -154,6 +154,10 @@ struct err;
 	    "Free space of engine.dataRoot below which builds are refused, and ended; 0: never")             \
 	X(SIZE, answer_bytes, "limits.answerBytes", "4MiB", 65536, 67108864, "", RELOAD,                     \
 	    "Small JSON answer of the engine at most")                                                       \
+	X(INT, metrics_port, "metrics.port", "0", 0, 65535, "", START,                                       \
+	    "Port on which GET /metrics is answered as well, on a loopback address; 0: none")                \
+	X(ENUM, metrics_address, "metrics.address", "127.0.0.1", 0, 0, "127.0.0.1 ::1", START,               \
+	    "Address of metrics.port")                                                                       \
 	X(ENUM, log_level, "log.level", "info", 0, 0, "error warn info debug", RELOAD,                       \
 	    "What is logged on stderr")
 

@@ -20,6 +20,7 @@ int verb_image_load(struct cli *c, struct err *e);
 int verb_policy_explain(struct cli *c, struct err *e);
 int verb_policy_replay(struct cli *c, struct err *e);
 int verb_policy_show(struct cli *c, struct err *e);
+int verb_top(struct cli *c, struct err *e);
 int verb_reload(struct cli *c, struct err *e);
 int verb_task_report(struct cli *c, struct err *e);
 int verb_audit_show(struct cli *c, struct err *e);

@@ -49,6 +49,9 @@ struct err;
 	    "Judges `{task, method, target, headers, dockerfile}` without sending anything: `{decision, "    \
 	    "rule, "                                                                                         \
 	    "reason, forwards, observed, policy}`, with a Dockerfile `bases` and `dockerfile`, too")         \
+	X(STATUS, GET, "/v1/status", 0, "200",                                                               \
+	    "The service as a whole: `{version, uptime, tasks, connections, builds, requests, refused, "     \
+	    "observed, memory, diskFree, engine, policy}`; sizes in bytes, times in seconds")                \
 	X(POLICY, GET, "/v1/policy", 0, "200",                                                               \
 	    "The host's policy: `{version, hash, mode, loaded, settings, policy}`")                          \
 	X(RELOAD, POST, "/v1/reload", 0, "200, 400, 409, 503",                                               \

@@ -49,6 +49,9 @@ void life_explain(struct life *l, const json_t *body, life_answer_cb *cb, void *
  */
 void life_reload(struct life *l, life_answer_cb *cb, void *arg);
 
+/* 200: the service as a whole, for `dindctl top`. */
+void life_status(struct life *l, life_answer_cb *cb, void *arg);
+
 /* 200 {version, hash, mode, loaded, settings, policy}: what judges tasks that gave no policy of their own. */
 void life_policy(struct life *l, life_answer_cb *cb, void *arg);
 

@@ -70,7 +70,10 @@ struct life {
 	struct settings *live; /* the same, for a reload; NULL: none */
 	const char *config;
 	struct policy *host; /* made of the settings alone */
-	int64_t loaded;      /* ms: when the settings were last taken */
+	int64_t started;     /* ms */
+	int statm;           /* /proc/self/statm, -1: not there */
+	unsigned reloads_taken, reloads_refused;
+	int64_t loaded; /* ms: when the settings were last taken */
 	uint32_t load_ticket;
 	struct reloading *reloads;
 	int releasing; /* the gate still keeps the policies before */

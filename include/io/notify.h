@@ -15,6 +15,7 @@ struct event_base;
  * call does nothing.
  */
 #define NOTIFY_CONTROL "control"
+#define NOTIFY_METRICS "metrics" /* passed by dind-proxy-metrics.socket, not stored by us */
 
 /* First of all in main(): before any descriptor is opened, and before any fork. */
 void notify_open(void);
@@ -23,7 +24,8 @@ void notify_close(void);
 /* Are sockets kept when this process ends? Then their files must stay. */
 int notify_keeps(void);
 
-/* The socket that was kept under name, if it still listens at path: the caller's. Else -1. */
+/* The socket that was kept under name, if it still listens at path (NULL: wherever): the caller's. Else -1.
+ */
 int notify_take(const char *name, const char *path);
 void notify_store(const char *name, int fd); /* fd stays the caller's */
 void notify_forget(const char *name);

@@ -30,6 +30,10 @@ struct rule_row {
 const struct rule_row *rule_rows(size_t *count);
 const struct rule_row *rule_find(const char *name);
 
+/* Its place in the table; the one behind the last for a name that is not in it. Below RULE_ROOM. */
+enum { RULE_ROOM = 192 };
+size_t rule_index(const char *name);
+
 /* Is this refusal let through by a policy that observes? (RULE_OBSERVED only.) */
 int rule_observed(const struct policy *p, const struct err *e);
 

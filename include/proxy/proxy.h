@@ -4,9 +4,11 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/histogram.h"
 #include "http/head.h"
 #include "http/target.h"
 #include "policy/decide.h"
+#include "policy/rule.h"
 #include "task/limits.h"
 
 struct audit;
@@ -29,6 +31,14 @@ struct kept {
  * The data road: one session for each client connection of a task's socket. What all sessions share is here.
  * The service owns everything that it points to.
  */
+/* Since the start, for metrics. */
+struct figures {
+	struct histogram requests[ROUTE_COUNT]; /* that were allowed */
+	struct histogram builds[2];             /* [1]: an image was made */
+	uint64_t bytes_in, bytes_out, saved;
+	uint64_t refused[RULE_ROOM], observed[RULE_ROOM]; /* by rule_index() */
+};
+
 struct proxy {
 	struct loop *loop;
 	struct gate *gate;
@@ -43,8 +53,9 @@ struct proxy {
 	struct kept kept_ping, kept_version;
 	uint64_t last_conn;
 	struct host_use use; /* of all tasks, now; disk_free is looked at by the life of tasks */
+	struct figures figures;
 	/* since the start, for metrics */
-	uint64_t requests, refused, observed, builds, failures;
+	uint64_t requests, builds, failures;
 };
 
 /* A new client connection of the task; takes fd. Over the task's limit it gets a clear answer and is closed.

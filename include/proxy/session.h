@@ -168,6 +168,11 @@ void record_end(struct session *s, const char *why);
 void claim_take(struct claim *c, struct task *task, size_t images, size_t names); /* instead of what it has */
 void claim_done(struct claim *c);
 
+/* figures.c */
+void figures_refused(struct proxy *p, struct task *task, const char *rule);
+void figures_observed(struct session *s, const char *rule);
+void figures_ended(struct session *s);
+
 /* build.c: what a build leaves, whether its client still listens or not */
 struct filter *building_output(struct building *b, struct task *task, int quiet);
 void building_record(struct building *b, struct task *task, char *const *names, size_t count);

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/verbs.h"
 #include "control/api.h"
+#include "control/metrics.h"
 #include "policy/doc.h"
 #include "policy/rule.h"
 
@@ -77,6 +78,7 @@ static const struct {
 	{ "params", policy_doc_params },
 	{ "refusals", policy_doc_refusals },
 	{ "rules", rule_doc },
+	{ "metrics", metrics_doc },
 	{ "commands", cli_doc },
 	{ "api", api_doc },
 	{ "man-commands", cli_man_commands },

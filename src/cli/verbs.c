@@ -100,6 +100,12 @@ static const struct verb verbs[] = {
 	    "no policy decides them, and how many the log does not have enough of. The exit status is 1 when "
 	    "a "
 	    "verdict changes. Nothing is asked or sent." },
+	{ "top", NULL, "", 0, 0,
+	    OPTS({ OPT_INTERVAL, "--interval", 0, "SECONDS", 0, "look so often (default: 2)" }), verb_top,
+	    "show what goes on: tasks, builds, bytes, refusals, memory",
+	    "On a terminal the screen is drawn anew until q is pressed; to anything else, and with --json, "
+	    "it is "
+	    "printed once." },
 	{ "reload", NULL, "", 0, 0, NO_OPTS, verb_reload, "let the service read its settings again",
 	    "Ends when every request is judged by the new policy, and prints what changed and what waits for "
 	    "a "
@@ -141,7 +147,7 @@ static const struct verb verbs[] = {
 	{ "config", "show", "[FILE]", 0, 1, NO_OPTS, verb_config_show, "show all settings and their values",
 	    "" },
 	{ "docs", NULL, "PART", 1, 1, NO_OPTS, verb_docs, "print a part of the manual",
-	    "Parts in Markdown: settings, routes, params, refusals, rules, commands, api; in roff: "
+	    "Parts in Markdown: settings, routes, params, refusals, rules, metrics, commands, api; in roff: "
 	    "man-commands, "
 	    "man-settings; for shells: completion-bash, completion-zsh. The files in docs/ are made of "
 	    "these." },

@@ -44,6 +44,7 @@ VERB(evidence, life_task_evidence(a->life, a->id, a->cb, a->arg))
 VERB(end, life_task_end(a->life, a->id, a->cb, a->arg))
 VERB(load, life_image_load(a->life, a->body, a->cb, a->arg))
 VERB(explain, life_explain(a->life, a->body, a->cb, a->arg))
+VERB(status, life_status(a->life, a->cb, a->arg))
 VERB(policy, life_policy(a->life, a->cb, a->arg))
 VERB(reload, life_reload(a->life, a->cb, a->arg))
 VERB(ready, life_ready(a->life, a->cb, a->arg))
@@ -59,6 +60,7 @@ static void (*const verbs[])(const struct args *a) = {
 	[API_TASK_END] = end,
 	[API_IMAGE_LOAD] = load,
 	[API_EXPLAIN] = explain,
+	[API_STATUS] = status,
 	[API_POLICY] = policy,
 	[API_RELOAD] = reload,
 	[API_HEALTHZ] = healthz,

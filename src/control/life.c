@@ -1,6 +1,7 @@
 #include "control/life.h"
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/settings.h"
+#include "base/stamp.h"
 #include "control/life_parts.h"
+#include "control/metrics.h"
 #include "control/service.h"
 #include "io/fetch.h"
 #include "io/gate.h"
@@ -174,6 +177,8 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 	l->audit = a;
 	l->tasks = t;
 	l->settings = s;
+	l->started = stamp_now();
+	l->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	life_policies(l, tasks_version(t));
 	l->proxy = (struct proxy){ .loop = loop, .gate = g, .audit = a, .settings = s, .use.disk_free = -1 };
 	l->proxy.engine = l->engine_version;
@@ -212,6 +217,8 @@ life_free(struct life *l)
 	reload_stop(l);
 	fetch_cancel(l->version);
 	fetch_cancel(l->usage);
+	if (l->statm >= 0)
+		close(l->statm);
 	event_free(l->tick);
 	free(l);
 }
@@ -254,44 +261,8 @@ char *
 life_metrics(struct life *l)
 {
 	struct buf b = { 0 };
-	unsigned tasks = 0, connections = 0, builds = 0;
-	const struct {
-		const char *name, *type, *help;
-		uint64_t value;
-	} rows[] = {
-		{ "requests_total", "counter", "Requests of tasks", l->proxy.requests },
-		{ "refused_total", "counter", "Requests refused by policy or limits", l->proxy.refused },
-		{ "observed_total", "counter",
-		    "Requests let through that would be refused if policy.mode were enforce",
-		    l->proxy.observed },
-		{ "builds_total", "counter", "Builds started", l->proxy.builds },
-		{ "failures_total", "counter", "Answers that ended in an error of engine or proxy",
-		    l->proxy.failures },
-		{ "image_loads_total", "counter", "Images loaded for tasks, or here already", l->loads },
-		{ "image_load_fetched_bytes_total", "counter", "Bytes fetched from the store to load images",
-		    l->load_fetched },
-		{ "image_load_saved_bytes_total", "counter",
-		    "Bytes that were not fetched, because the engine had their layers", l->load_saved },
-		{ "image_load_worker_failures_total", "counter", "Loads that failed by this host's fault",
-		    l->load_failures[0] },
-		{ "image_load_task_failures_total", "counter", "Loads that failed by the task's fault",
-		    l->load_failures[1] },
-		{ "image_load_service_failures_total", "counter", "Loads that failed by the store's fault",
-		    l->load_failures[2] },
-	};
 
-	for (const struct task *t = tasks_first(l->tasks); t != NULL; t = t->next) {
-		tasks++;
-		connections += t->now.connections;
-		builds += t->now.builds;
-	}
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		buf_printf(&b, "# HELP dind_proxy_%s %s\n# TYPE dind_proxy_%s %s\ndind_proxy_%s %llu\n",
-		    rows[i].name, rows[i].help, rows[i].name, rows[i].type, rows[i].name,
-		    (unsigned long long)rows[i].value);
-	buf_printf(&b, "# TYPE dind_proxy_tasks gauge\ndind_proxy_tasks %u\n", tasks);
-	buf_printf(&b, "# TYPE dind_proxy_connections gauge\ndind_proxy_connections %u\n", connections);
-	buf_printf(&b, "# TYPE dind_proxy_builds gauge\ndind_proxy_builds %u\n", builds);
+	metrics_print(l, &b);
 	(void)buf_text(&b);
 	return (char *)b.data; /* nothing was dropped: the text starts at data */
 }

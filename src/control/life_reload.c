@@ -189,6 +189,10 @@ finish(struct life *l, json_t *answer, const struct err *e)
 	struct err ignored = { 0 };
 
 	l->reloads = r->next;
+	if (answer != NULL)
+		l->reloads_taken++;
+	else
+		l->reloads_refused++;
 	if (answer != NULL) {
 		text = json_dumps(json_object_get(answer, "restart"), JSON_COMPACT);
 		log_info("life", "settings taken: policy %u (%s, %s)%s%s", l->host->version, l->host->hash,

@@ -177,7 +177,7 @@ notify_take(const char *name, const char *path)
 
 	if (fd < 0)
 		return -1;
-	if (!listens_at(fd, path)) {
+	if (path != NULL && !listens_at(fd, path)) {
 		notify_forget(name);
 		return -1;
 	}

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 #include "base/version.h"
+#include "control/figures_port.h"
 #include "control/life.h"
 #include "control/server.h"
 #include "control/service.h"
@@ -42,6 +43,7 @@ struct service {
 	struct tasks *tasks;
 	struct life *life;
 	struct server *server;
+	struct figures_port *figures;
 	struct event *term, *interrupt, *hangup, *second;
 	pid_t gate_pid, keeper_pid, spawner_pid;
 	int gate_fd, keeper_fd, spawner_fd;
@@ -224,6 +226,18 @@ open_server(const struct service *s, struct err *e)
 	return server;
 }
 
+/* For a Prometheus that knows no unix sockets: systemd's socket, or one of our own, or none. */
+static int
+open_figures(struct service *s, struct err *e)
+{
+	int fd = figures_listen(&s->settings, notify_take(NOTIFY_METRICS, NULL), e);
+
+	if (fd < 0)
+		return e->text[0] == '\0' ? 0 : -1;
+	s->figures = figures_port_new(s->loop, fd, s->life, e);
+	return s->figures != NULL ? 0 : -1;
+}
+
 static int
 open_all(struct service *s, struct err *e)
 {
@@ -241,7 +255,7 @@ open_all(struct service *s, struct err *e)
 		life_settings(s->life, &s->settings, s->config);
 		s->server = open_server(s, e);
 	}
-	if (s->server == NULL)
+	if (s->server == NULL || open_figures(s, e) < 0)
 		return -1;
 	lost = notify_forget_rest();
 	if (lost > 0)
@@ -277,6 +291,7 @@ close_all(struct service *s)
 {
 	struct err e = { 0 };
 
+	figures_port_free(s->figures);
 	server_free(s->server);
 	if (s->life != NULL)
 		life_free(s->life);

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 #include "docker/reference.h"
-#include "http/target.h"
+#include "http/print.h"
 #include "policy/decide.h"
 #include "policy/explain.h"
 #include "policy/rule.h"
@@ -54,13 +54,6 @@ ends_cut(const char *s, size_t at)
 	return n >= at && strcmp(s + n - 3, "...") == 0;
 }
 
-static void
-add_escaped(struct buf *b, const char *s)
-{
-	for (; *s != '\0'; s++)
-		buf_printf(b, "%%%02X", (unsigned char)*s);
-}
-
 /* Build-args and labels: their names are what the log has. */
 static char *
 names_only(const json_t *map)
@@ -87,10 +80,7 @@ add_pair(struct buf *b, const char *key, const json_t *v, struct replay *out)
 		free(made);
 		return blind(out, "the record of its query is cut or redacted");
 	}
-	buf_adds(b, strchr(buf_text(b), '?') != NULL ? "&" : "?");
-	add_escaped(b, key);
-	buf_adds(b, "=");
-	add_escaped(b, text);
+	http_print_pair(b, key, text, strlen(text));
 	free(made);
 	return 0;
 }

@@ -193,13 +193,25 @@ rule_rows(size_t *count)
 	return rows;
 }
 
+_Static_assert(
+    (int)ROW_COUNT < (int)RULE_ROOM, "RULE_ROOM holds an entry for each rule, and one for all others");
+
+size_t
+rule_index(const char *name)
+{
+	size_t i = 0;
+
+	while (i < ROW_COUNT && strcmp(rows[i].name, name) != 0)
+		i++;
+	return i;
+}
+
 const struct rule_row *
 rule_find(const char *name)
 {
-	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (strcmp(rows[i].name, name) == 0)
-			return &rows[i];
-	return NULL;
+	size_t i = rule_index(name);
+
+	return i < ROW_COUNT ? &rows[i] : NULL;
 }
 
 int

@@ -491,6 +491,7 @@ count_saved(struct session *s, struct err *e)
 	struct exchange *x = s->x;
 
 	s->task->now.saved += x->down.bytes - x->saved;
+	s->proxy->figures.saved += x->down.bytes - x->saved;
 	x->saved = x->down.bytes;
 	return e == NULL || limits_saved(s->task, 0, e) == 0 || rule_observed(s->x->policy, e) ? 0 : -1;
 }

@@ -149,13 +149,6 @@ write_record(struct session *s, json_t *r, struct err *e)
 	return rc;
 }
 
-static void
-count_refusal(struct session *s)
-{
-	s->proxy->refused++;
-	s->task->now.refused++;
-}
-
 /* What would have been refused stands where a refusal would; the route's own rule beside it. */
 static void
 add_observed(json_t *r, const struct decision *d)
@@ -174,13 +167,6 @@ add_observed(json_t *r, const struct decision *d)
 	json_decref(more);
 }
 
-static void
-count_observed(struct session *s)
-{
-	s->proxy->observed++;
-	s->task->now.observed++;
-}
-
 int
 record_decision(struct session *s, struct err *e)
 {
@@ -193,10 +179,11 @@ record_decision(struct session *s, struct err *e)
 	if (d->verdict == VERDICT_DENY) {
 		json_object_set_new(r, "status", json_integer(d->status));
 		json_object_set_new(r, "reason", words(d->reason));
-		count_refusal(s);
+		figures_refused(s->proxy, s->task, d->rule);
 	} else if (d->observed_count > 0) {
 		add_observed(r, d);
-		count_observed(s);
+		for (size_t i = 0; i < d->observed_count; i++)
+			figures_observed(s, d->observed[i].rule);
 	}
 	return write_record(s, r, e);
 }
@@ -212,7 +199,7 @@ record_observed(struct session *s, const struct err *why)
 	json_object_set_new(r, "rule", json_string(why->rule));
 	json_object_set_new(r, "reason", words(why->text));
 	json_object_set_new(r, "route", json_string(s->x->d.rule));
-	count_observed(s);
+	figures_observed(s, why->rule);
 	(void)write_record(s, r, &e); /* the decision itself is on record */
 }
 
@@ -239,7 +226,7 @@ record_refusal(struct session *s, const struct err *why)
 	struct err e = { 0 };
 
 	if (is_flood(s, why)) {
-		count_refusal(s);
+		figures_refused(s->proxy, s->task, why->rule);
 		s->x->silent = 1;
 		return;
 	}
@@ -254,7 +241,7 @@ record_refusal(struct session *s, const struct err *why)
 	if (s->task->now.unrecorded > 1)
 		json_object_set_new(r, "requests", json_integer((json_int_t)s->task->now.unrecorded));
 	s->task->now.unrecorded = 0;
-	count_refusal(s);
+	figures_refused(s->proxy, s->task, why->rule);
 	(void)write_record(s, r, &e); /* it is refused in any case */
 }
 
@@ -291,6 +278,7 @@ record_end(struct session *s, const char *why)
 
 	if (x->silent)
 		return;
+	figures_ended(s);
 	r = open_record(s, "end");
 	json_object_set_new(r, "method", json_string(x->head.method_name));
 	json_object_set_new(r, "judged", x->decided ? quoted(x->target.path) : json_null());
@@ -306,7 +294,5 @@ record_end(struct session *s, const char *why)
 		add_build(x->build, r);
 	if (why != NULL || x->close_why != NULL)
 		json_object_set_new(r, "close", words(why != NULL ? why : x->close_why));
-	s->task->now.bytes_in += x->up.bytes + x->drained;
-	s->task->now.bytes_out += x->sent + x->down.written;
 	(void)write_record(s, r, &e);
 }

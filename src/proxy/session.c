@@ -246,8 +246,7 @@ proxy_accept(struct proxy *p, struct task *task, int fd)
 	struct err e = { 0 };
 
 	if (limits_connection(task, p->settings, &p->use, &e) < 0) {
-		task->now.refused++;
-		p->refused++;
+		figures_refused(p, task, e.rule);
 		say_full(fd, &e);
 		return;
 	}

@@ -227,9 +227,9 @@ def observe():
         equal(reply.status, 403, target)
     c = rig.ask("POST", "/v1.41/build", body=context("FROM registry.example.com/secret:1\n"))
     equal(c.answer().status, 403, "an image of the host that is not public")
-    equal(rig.task.show()["now"]["observed"], 2)
+    equal(rig.task.show()["now"]["observed"], 3)
     metrics = rig.proxy.control("GET", "/metrics")[1]
-    contains(metrics if isinstance(metrics, str) else metrics.decode(), "dind_proxy_observed_total 2\n")
+    contains(metrics if isinstance(metrics, str) else metrics.decode(), 'dind_proxy_observed_total{rule="build-memory"} 1\n', 'dind_proxy_observed_total{rule="base-image"} 1\n')
 
 
 @test("one task observes, the others enforce")

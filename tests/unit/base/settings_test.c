@@ -88,16 +88,17 @@ static const struct {
 	{ "{\"runDir\": \"run\"}", "config.json line 1: 'runDir' must be an absolute path, not \"run\"" },
 	{ "{\n\"spool\": {\"dri\": \"/x\"}}",
 	    "config.json line 2: unknown key 'spool.dri'; expected one of dir" },
-	{ "{\n\n\"limit\": {}}", "config.json line 3: unknown key 'limit'; expected one of engine, runDir, "
-	                         "stateDir, audit, spool, "
-	                         "store, load, evidence, programs, user, task, policy, limits, log" },
+	{ "{\n\n\"limit\": {}}",
+	    "config.json line 3: unknown key 'limit'; expected one of engine, runDir, "
+	    "stateDir, audit, spool, "
+	    "store, load, evidence, programs, user, task, policy, limits, metrics, log" },
 	{ "{\n\"limits.builds\": 3}",
 	    "config.json line 2: unknown key 'limits.builds'; expected one of "
 	    "engine, runDir, stateDir, audit, "
-	    "spool, store, load, evidence, programs, user, task, policy, limits, log" },
+	    "spool, store, load, evidence, programs, user, task, policy, limits, metrics, log" },
 	{ "{\"\": 3}",
 	    "config.json line 1: unknown key ''; expected one of engine, runDir, stateDir, audit, spool, "
-	    "store, load, evidence, programs, user, task, policy, limits, log" },
+	    "store, load, evidence, programs, user, task, policy, limits, metrics, log" },
 	{ "{\"limits\": 3}", "config.json line 1: 'limits' must be an object" },
 	{ "[]", "config.json line 1: must be an object, such as {\"runDir\": \"/run/dind-proxy\"}" },
 	{ "{\"spool\": {\"a\\nb\\\"\": 1}}",

@@ -121,7 +121,8 @@ static const struct {
 	{ "docs|api", "", 0, "| `GET /healthz` |", "" },
 	{ "docs|settings", "", 0, "| `engine.socket` | path | `/var/run/docker.sock` |", "" },
 	{ "docs|commands", "", 0, "### dindctl task start", "" },
-	{ "docs|nothing", "", 2, "", "there are settings, routes, params, refusals, rules, commands, api" },
+	{ "docs|nothing", "", 2, "",
+	    "there are settings, routes, params, refusals, rules, metrics, commands, api" },
 	{ "--version", "", 0, "dindctl ", "" },
 };
 

@@ -54,6 +54,12 @@ standin_release(struct life *l)
 }
 
 void
+life_status(struct life *l, life_answer_cb *cb, void *arg)
+{
+	standin_answer(l, "status", "", NULL, cb, arg);
+}
+
+void
 life_policy(struct life *l, life_answer_cb *cb, void *arg)
 {
 	standin_answer(l, "policy", "", NULL, cb, arg);
