@@ -45,7 +45,7 @@ static const struct {
 	{ "", CLI_USAGE, "what is to be done" },
 	{ "tusk", CLI_USAGE,
 	    "no 'tusk'; there is: task, artifact, image, policy, top, reload, audit, config, docs" },
-	{ "task", CLI_USAGE, "needs a command: start, list, show, credentials, finish, end" },
+	{ "task", CLI_USAGE, "needs a command: start, list, show, report, credentials, finish, end" },
 	{ "task|lust", CLI_USAGE, "no 'task lust'" },
 	{ "task|show", CLI_USAGE, "needs ID" },
 	{ "task|show|a|b", CLI_USAGE, "one word too many" },
