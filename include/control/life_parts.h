@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "control/life.h"
+#include "io/child.h"
 #include "policy/call.h"
 #include "proxy/proxy.h"
 
@@ -26,6 +27,7 @@ struct exporting {
 	struct child *child;
 	uint64_t bytes, compressed;
 	char *phase, *error, *rule;
+	int report;      /* not of an image: the task's own page */
 	int told;        /* the store was to hear why it failed */
 	int64_t started; /* ms, of the wall clock */
 	struct exporting *next;
@@ -127,6 +129,10 @@ void exports_drop(struct life *l, const struct task *task);
 
 /* life_artifacts.c: array, new; with evidence: records and statements of what is sealed, too */
 json_t *exports_json(const struct life *l, const struct task *task, int evidence);
+
+/* life_report.c */
+int report_must_wait(const struct exporting *x); /* for the task's other artifacts */
+int report_begin(struct exporting *x, child_event_cb *on_event, child_end_cb *on_end, struct err *e);
 
 /* life_end.c */
 void end_start(struct life *l, const char *id, life_answer_cb *cb, void *arg);

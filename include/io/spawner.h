@@ -8,9 +8,9 @@ struct err;
 struct settings;
 
 /*
- * The spawner: a child process that alone may start a program, and only dind-image, with one of its two verbs
- * and three descriptors that the front passes. So the front needs neither fork nor execve, and what it starts
- * was never its own memory. When the front has gone, its programs are killed, and it ends.
+ * The spawner: a child process that alone may start a program, and only dind-image, with one of its three
+ * verbs and three descriptors that the front passes. So the front needs neither fork nor execve, and what it
+ * starts was never its own memory. When the front has gone, its programs are killed, and it ends.
  *
  * Messages on the socketpair (SOCK_SEQPACKET), native byte order: same machine, same build.
  */

@@ -17,7 +17,8 @@ struct err;
 
 /*
  * Of an artifact whose record was sealed. result is the uploader's (its storageType is taken), NULL when
- * there is none yet. New reference; NULL for a record that only says why there is no artifact.
+ * there is none yet. New reference; NULL for a record that only says why there is no artifact, or that is
+ * not of an image.
  */
 json_t *evidence_artifact(const struct spool_record *r, const json_t *result);
 

@@ -43,8 +43,8 @@ struct task {
 	struct policy *policy; /* of requests that begin now; those under way keep theirs */
 	struct owned owned;    /* changed only through task_learn() and its siblings */
 	struct builds builds;  /* which build made what is owned, as far as that is known */
-	/* of the payload's dind.artifacts: name -> {"image"[, "expires"]}; expires is never behind the task's
-	 * own */
+	/* of the payload's dind.artifacts: name -> {"image"[, "expires"]} or {"report": true[, "expires"]};
+	 * expires is never behind the task's own */
 	json_t *artifacts;
 	json_t *policy_given, *limits_given; /* as registered, or NULL */
 	json_t *registered;                  /* what was read of the body, without credentials */
@@ -84,9 +84,12 @@ int tasks_add(struct tasks *t, const json_t *body, struct task **out, int *known
  * 400.
  */
 int task_check_artifact(const char *name, struct err *e);
+/* The same for a report, whose name ends in .html. */
+int task_check_report(const char *name, struct err *e);
 /* May NAME.provenance.json be one, too? -1 with status 400. */
 int task_check_provenance(const char *name, struct err *e);
-/* May a store have it: an artifact's name, or that with .provenance.json behind it? -1 with status 400. */
+/* May a store have it: an artifact's or a report's name, or the first with .provenance.json behind it? -1
+ * with status 400. */
 int task_check_stored(const char *name, struct err *e);
 
 /* The id that a task would have; NUL-terminated. */

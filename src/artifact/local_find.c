@@ -33,7 +33,7 @@ check_words(const char *task_id, const char *name, struct err *e)
 		return err_refuse(e, 400, "artifact-task",
 		    "'%s' is not a taskId: 1 to 100 letters, digits, '_' and '-'",
 		    log_quote(task_id, strlen(task_id), quoted, sizeof quoted));
-	return task_check_artifact(name, e);
+	return task_check_stored(name, e);
 }
 
 int

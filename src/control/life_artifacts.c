@@ -96,8 +96,9 @@ exports_json(const struct life *l, const struct task *task, int evidence)
 
 	json_object_foreach(task->artifacts, name, declared)
 	{
-		json_t *row = json_pack("{s:s,s:s,s:s}", "name", name, "image",
-		    json_str(declared, "image", ""), "state", "declared");
+		json_t *row =
+		    json_pack("{s:s,s:s*,s:O*,s:s}", "name", name, "image", json_str(declared, "image", NULL),
+		        "report", json_object_get(declared, "report"), "state", "declared");
 		const struct exporting *x = find(l, task, name);
 		char id[SPOOL_ID_MAX];
 		enum spool_state state;

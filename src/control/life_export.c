@@ -263,11 +263,11 @@ exports_next(struct life *l)
 	for (const struct exporting *x = l->exports; x != NULL; x = x->next)
 		running += x->state == EXPORT_CONNECTING || x->state == EXPORT_RUNNING;
 	for (struct exporting *x = l->exports; x != NULL && running < EXPORTS_AT_A_TIME; x = x->next) {
-		if (x->state != EXPORT_QUEUED)
+		if (x->state != EXPORT_QUEUED || (x->report && report_must_wait(x)))
 			continue;
 		x->state = EXPORT_CONNECTING;
 		x->started = stamp_now();
-		if (connect_engine(x, &e) == 0) {
+		if ((x->report ? report_begin(x, on_event, on_end, &e) : connect_engine(x, &e)) == 0) {
 			running++;
 			continue;
 		}
@@ -276,21 +276,28 @@ exports_next(struct life *l)
 	}
 }
 
-static void
-queue_export(struct life *l, struct task *task, const char *name, const char *image)
+static struct exporting *
+add_export(struct life *l, struct task *task, const char *name)
 {
 	struct exporting *x = mem_new(sizeof *x), **end = &l->exports;
-	struct reference r;
-	char canonical[REFERENCE_MAX], why[700];
-	const char *id = NULL;
-	struct err e = { 0 };
 
 	x->life = l;
 	x->task = task;
 	x->name = mem_str(name);
 	while (*end != NULL)
 		end = &(*end)->next;
-	*end = x;
+	return *end = x;
+}
+
+static void
+queue_export(struct life *l, struct task *task, const char *name, const char *image)
+{
+	struct exporting *x = add_export(l, task, name);
+	struct reference r;
+	char canonical[REFERENCE_MAX], why[700];
+	const char *id = NULL;
+	struct err e = { 0 };
+
 	if (reference_parse(&r, image, &e) == 0) {
 		reference_canonical(&r, canonical);
 		id = owned_by_name(&task->owned, canonical);
@@ -322,7 +329,10 @@ exports_start(struct life *l, struct task *task)
 		state = spool_find(l->settings->spool_dir, id);
 		if (state != SPOOL_NONE && state != SPOOL_INCOMING)
 			continue; /* handed off before a restart */
-		queue_export(l, task, name, json_str(declared, "image", ""));
+		if (json_is_true(json_object_get(declared, "report")))
+			add_export(l, task, name)->report = 1;
+		else
+			queue_export(l, task, name, json_str(declared, "image", ""));
 	}
 	exports_next(l);
 	for (const struct exporting *x = l->exports; x != NULL; x = x->next)

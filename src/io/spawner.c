@@ -22,7 +22,7 @@ extern char **environ;
 
 enum { RUNNING_MAX = 64, NOT_STARTED = 127 << 8 };
 
-static const char *const verbs[] = { "export", "load" };
+static const char *const verbs[] = { "export", "load", "report" };
 
 struct spawner {
 	int fd;
@@ -227,6 +227,7 @@ serve(struct spawner *s)
 static int
 confine_self(const struct settings *s, struct err *e)
 {
+	char *logs = mem_printf("%s/tasks", s->audit_dir);
 	const struct confine_path paths[] = {
 		{ s->image_program, CONFINE_RUN },
 		{ "/lib", CONFINE_RUN },
@@ -239,10 +240,13 @@ confine_self(const struct settings *s, struct err *e)
 		{ "/dev/urandom", CONFINE_READ },
 		{ s->spool_dir, CONFINE_CHANGE },
 		{ s->store_dir, CONFINE_READ },
+		{ logs, CONFINE_READ },
 		{ 0 },
 	};
+	int rc = confine(CONFINE_SPAWNER, paths, e);
 
-	return confine(CONFINE_SPAWNER, paths, e);
+	free(logs);
+	return rc;
 }
 
 static _Noreturn void

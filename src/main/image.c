@@ -16,6 +16,7 @@
 #include "image/event.h"
 #include "image/export.h"
 #include "image/load.h"
+#include "image/report.h"
 
 enum { ENGINE_FD = 3, JOB_MAX = 256 * 1024 };
 
@@ -23,17 +24,19 @@ static const struct verb {
 	const char *name;
 	int (*run)(const json_t *job, int engine_fd, struct err *e);
 	enum confine_profile profile;
-	const char *place; /* of the job: the one path that it may touch */
+	const char *place; /* of the job: the path that it may touch */
 	unsigned rights;
+	const char *reads; /* of the job: another one that it may read, or NULL */
 } verbs[] = {
-	{ "export", image_export, CONFINE_EXPORT, "spool", CONFINE_CHANGE },
-	{ "load", image_load, CONFINE_LOAD, "source", CONFINE_READ },
+	{ "export", image_export, CONFINE_EXPORT, "spool", CONFINE_CHANGE, NULL },
+	{ "load", image_load, CONFINE_LOAD, "source", CONFINE_READ, NULL },
+	{ "report", image_report, CONFINE_EXPORT, "spool", CONFINE_CHANGE, "log" },
 };
 
 static int
 usage(FILE *to)
 {
-	fputs("usage: dind-image export|load\n"
+	fputs("usage: dind-image export|load|report\n"
 	      "\n"
 	      "Started by dind-proxyd, one process for one image: the job is JSON on standard\n"
 	      "input, descriptor 3 is a connection to the engine, events are JSON lines on\n"
@@ -67,6 +70,7 @@ confine_self(const struct verb *v, const json_t *job, struct err *e)
 	const struct confine_path paths[] = {
 		{ json_is_object(place) ? json_str(place, "path", NULL) : json_string_value(place),
 		    v->rights },
+		{ v->reads != NULL ? json_str(job, v->reads, NULL) : NULL, CONFINE_READ },
 		{ 0 },
 	};
 

@@ -158,6 +158,7 @@ static int
 make_dirs(const struct settings *s, struct err *e)
 {
 	char *tasks = mem_printf("%s/tasks", s->run_dir), *images = mem_printf("%s/images", s->state_dir);
+	char *logs = mem_printf("%s/tasks", s->audit_dir);
 	int rc = fs_mkdirs(tasks, 0711, e);
 
 	if (rc == 0)
@@ -167,9 +168,12 @@ make_dirs(const struct settings *s, struct err *e)
 	if (rc == 0)
 		rc = fs_mkdirs(s->audit_dir, 0750, e);
 	if (rc == 0)
+		rc = fs_mkdirs(logs, 0700, e);
+	if (rc == 0)
 		rc = fs_mkdirs(s->store_dir, 0700, e);
 	free(tasks);
 	free(images);
+	free(logs);
 	return rc == 0 ? spool_make_dirs(s->spool_dir, e) : -1;
 }
 

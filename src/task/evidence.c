@@ -53,7 +53,7 @@ evidence_artifact(const struct spool_record *r, const json_t *result)
 {
 	json_t *out;
 
-	if (r->error_reason != NULL)
+	if (r->error_reason != NULL || r->kind != NULL)
 		return NULL;
 	out = json_pack("{s:i,s:s,s:s,s:s,s:s*,s:I,s:s,s:s,s:s,s:s*}", "version", EVIDENCE_VERSION, "kind",
 	    "artifact", "name", r->name, "contentType", r->content_type, "storageType",

@@ -8,14 +8,14 @@
 #include "base/json.h"
 #include "task/spool.h"
 
-enum kind { TEXT, HEX256, HEX512, IMAGE_ID, NAMESPACE };
+enum kind { TEXT, HEX256, HEX512, IMAGE_ID, NAMESPACE, KIND };
 enum { TEXT_MAX = 4096 };
 
 struct text_field {
 	const char *key;
 	size_t offset;
 	enum kind kind;
-	enum { ALWAYS = 0, MAYBE, OF_AN_ARTIFACT } wanted;
+	enum { ALWAYS = 0, MAYBE, OF_AN_ARTIFACT, OF_AN_IMAGE, OF_A_WHOLE_IMAGE } wanted;
 };
 
 struct number_field {
@@ -33,9 +33,10 @@ static const struct text_field texts[] = {
 	{ "contentType", AT(content_type), TEXT, ALWAYS },
 	{ "sha256", AT(sha256), HEX256, OF_AN_ARTIFACT },
 	{ "sha512", AT(sha512), HEX512, OF_AN_ARTIFACT },
-	{ "tarSha256", AT(tar_sha256), HEX256, OF_AN_ARTIFACT },
-	{ "imageId", AT(image_id), IMAGE_ID, OF_AN_ARTIFACT },
-	{ "image", AT(image), TEXT, ALWAYS },
+	{ "tarSha256", AT(tar_sha256), HEX256, OF_A_WHOLE_IMAGE },
+	{ "imageId", AT(image_id), IMAGE_ID, OF_A_WHOLE_IMAGE },
+	{ "kind", AT(kind), KIND, MAYBE },
+	{ "image", AT(image), TEXT, OF_AN_IMAGE },
 	{ "engine", AT(engine), TEXT, MAYBE },
 	{ "version", AT(version), TEXT, MAYBE },
 	{ "created", AT(created), TEXT, ALWAYS },
@@ -67,6 +68,8 @@ fits(const char *s, enum kind kind)
 		return reference_is_id(s);
 	case NAMESPACE:
 		return reference_is_ns(s);
+	case KIND:
+		return strcmp(s, "report") == 0;
 	case TEXT:
 		break;
 	}
@@ -77,12 +80,19 @@ static int
 read_texts(struct spool_record *r, struct err *e)
 {
 	int error = json_object_get(r->json, "errorReason") != NULL;
+	int image = json_object_get(r->json, "kind") == NULL;
+	const int missing_is_bad[] = {
+		[ALWAYS] = 1,
+		[MAYBE] = 0,
+		[OF_AN_ARTIFACT] = !error,
+		[OF_AN_IMAGE] = image,
+		[OF_A_WHOLE_IMAGE] = image && !error,
+	};
 
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		const char *s = json_str(r->json, texts[i].key, NULL);
-		int missing = texts[i].wanted == ALWAYS || (texts[i].wanted == OF_AN_ARTIFACT && !error);
 
-		if (s == NULL ? missing : !fits(s, texts[i].kind))
+		if (s == NULL ? missing_is_bad[texts[i].wanted] : !fits(s, texts[i].kind))
 			return err_set(e, EINVAL, "record.json: '%s' is missing or malformed", texts[i].key);
 		*(const char **)(void *)((char *)r + texts[i].offset) = s;
 	}

@@ -16,6 +16,8 @@ enum {
 /* How an artifact's name may end: archive/codec.h reads the compression from it. */
 static const char *const endings[] = { ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.lz4" };
 
+#define REPORT_ENDING ".html"
+
 /* Names that the worker itself writes: a task that could take them could forge its own log or signature. */
 static const char *const reserved[] = { "public/chain-of-trust.json", "public/chain-of-trust.json.sig",
 	"public/logs/" };
@@ -34,16 +36,19 @@ is_reserved(const char *name)
 }
 
 static int
+ends_in(const char *name, const char *ending)
+{
+	size_t len = strlen(name), n = strlen(ending);
+
+	return len > n && strcmp(name + len - n, ending) == 0;
+}
+
+static int
 has_ending(const char *name)
 {
-	size_t len = strlen(name);
-
-	for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-		size_t n = strlen(endings[i]);
-
-		if (len > n && strcmp(name + len - n, endings[i]) == 0)
+	for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+		if (ends_in(name, endings[i]))
 			return 1;
-	}
 	return 0;
 }
 
@@ -72,8 +77,8 @@ is_path(const char *name)
 	}
 }
 
-int
-task_check_artifact(const char *name, struct err *e)
+static int
+check_name(const char *name, int report, struct err *e)
 {
 	char quoted[QUOTE_MAX];
 	size_t len = strlen(name);
@@ -86,12 +91,26 @@ task_check_artifact(const char *name, struct err *e)
 		       "each";
 	else if (is_reserved(name))
 		want = "is reserved for the worker itself (public/chain-of-trust.json, public/logs/)";
-	else if (!has_ending(name))
+	else if (report && !ends_in(name, REPORT_ENDING))
+		want = "of a report must end in " REPORT_ENDING;
+	else if (!report && !has_ending(name))
 		want = "must end in .tar, .tar.gz, .tgz, .tar.zst or .tar.lz4";
 	if (want == NULL)
 		return 0;
 	return err_refuse(e, 400, "artifact-name", "artifact name '%s' %s",
 	    log_quote(name, len, quoted, sizeof quoted), want);
+}
+
+int
+task_check_artifact(const char *name, struct err *e)
+{
+	return check_name(name, 0, e);
+}
+
+int
+task_check_report(const char *name, struct err *e)
+{
+	return check_name(name, 1, e);
 }
 
 int
@@ -116,6 +135,8 @@ task_check_stored(const char *name, struct err *e)
 	char *image;
 	int rc;
 
+	if (ends_in(name, REPORT_ENDING))
+		return task_check_report(name, e);
 	if (len <= more || strcmp(name + len - more, PROVENANCE_SUFFIX) != 0)
 		return task_check_artifact(name, e);
 	image = mem_strn(name, len - more);

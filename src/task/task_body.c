@@ -235,7 +235,6 @@ check_scopes(const json_t *scopes, struct err *e)
 	return 0;
 }
 
-/* One member of payload.dind.artifacts, into t->artifacts. */
 /* Whether the signed statement becomes an artifact: where nothing is signed none can. */
 static int
 take_provenance(
@@ -253,18 +252,46 @@ take_provenance(
 	return task_check_provenance(name, e) < 0 ? err_wrap(e, "payload.dind.artifacts") : 0;
 }
 
+/* What an artifact is of: an image, or the task itself. */
+static int
+take_subject(const struct task *t, const char *name, const json_t *given, const char *where, int stored,
+    json_t *entry, struct err *e)
+{
+	const json_t *image = json_object_get(given, "image"), *report = json_object_get(given, "report");
+	json_t *provenance = json_object_get(given, "provenance");
+	struct reference ref;
+
+	if (report != NULL && !json_is_true(report))
+		return wrong(e, where, "report", "true, or be left out", report);
+	if (report != NULL && (image != NULL || provenance != NULL))
+		return wrong(e, where, image != NULL ? "image" : "provenance", "left out beside 'report'",
+		    image != NULL ? image : provenance);
+	if ((report != NULL ? task_check_report(name, e) : task_check_artifact(name, e)) < 0)
+		return err_wrap(e, "payload.dind.artifacts");
+	if (report != NULL) {
+		json_object_set_new(entry, "report", json_true());
+		return 0;
+	}
+	if (!json_is_string(image))
+		return wrong(e, where, "image", "the name of an image, such as \"app:1\"", image);
+	if (reference_parse(&ref, json_string_value(image), e) < 0)
+		return err_wrap(e, "%simage", where);
+	json_object_set_new(entry, "image", json_string(json_string_value(image)));
+	if (provenance != NULL)
+		json_object_set(entry, "provenance", provenance);
+	return take_provenance(t, name, provenance, where, stored, e);
+}
+
+/* One member of payload.dind.artifacts, into t->artifacts. */
 static int
 take_artifact(struct task *t, const char *name, const json_t *given, int stored, struct err *e)
 {
-	static const char *const keys[] = { "image", "expires", "provenance", NULL };
+	static const char *const keys[] = { "image", "report", "expires", "provenance", NULL };
 	char where[160], quoted[QUOTE_MAX], until[STAMP_MAX];
-	const json_t *image = json_object_get(given, "image");
-	struct reference ref;
 	int64_t expires;
 	json_t *entry;
+	int rc;
 
-	if (task_check_artifact(name, e) < 0)
-		return err_wrap(e, "payload.dind.artifacts");
 	(void)snprintf(where, sizeof where, "payload.dind.artifacts['%s'].",
 	    log_quote(name, strlen(name), quoted, sizeof quoted));
 	if (!json_is_object(given))
@@ -272,10 +299,6 @@ take_artifact(struct task *t, const char *name, const json_t *given, int stored,
 		    e, "payload.dind.artifacts.", quoted, "an object such as {\"image\": \"app:1\"}", given);
 	if (known_keys(given, where, keys, e) < 0)
 		return -1;
-	if (!json_is_string(image))
-		return wrong(e, where, "image", "the name of an image, such as \"app:1\"", image);
-	if (reference_parse(&ref, json_string_value(image), e) < 0)
-		return err_wrap(e, "%simage", where);
 	if (take_time(json_object_get(given, "expires"), where, &expires, e) < 0)
 		return -1;
 	if (expires != 0 && !stored && expires * 1000 <= stamp_now())
@@ -283,15 +306,15 @@ take_artifact(struct task *t, const char *name, const json_t *given, int stored,
 	if (t->expires != 0 && (expires == 0 || expires > t->expires))
 		expires =
 		    t->expires; /* an artifact never outlives its task (taskcluster.md: 400 from the queue) */
-	if (take_provenance(t, name, json_object_get(given, "provenance"), where, stored, e) < 0)
-		return -1;
-	entry = json_pack("{s:s,s:O*}", "image", json_string_value(image), "provenance",
-	    json_object_get(given, "provenance"));
+	entry = json_object();
+	rc = take_subject(t, name, given, where, stored, entry, e);
 	stamp_print(expires * 1000, until);
 	if (expires != 0)
 		json_object_set_new(entry, "expires", json_string(until));
-	json_object_set_new(t->artifacts, name, entry);
-	return 0;
+	if (rc == 0)
+		json_object_set(t->artifacts, name, entry);
+	json_decref(entry);
+	return rc;
 }
 
 static int

@@ -3,6 +3,7 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import tempfile
 
 import engine
 from browser import Browser, find
-from proxy import Proxy, payload, program
+from proxy import Proxy, payload, program, slug
 from tap import Skip, cleanup, contains, equal, lacks, main, ok, test
 
 here = {}
@@ -100,6 +101,46 @@ def in_browser():
     equal(alone.returncode, 0, alone.stderr)
     contains(alone.stderr, "from the audit log alone")
     contains(alone.stdout, "app:1, app:2", "not known to the service any more")
+
+
+@test("declared as an artifact, it is made last, uploaded as text/html, and tells of the others")
+def as_artifact():
+    made = payload(**{IMAGE: "app:1", "public/none.tar": "none:1"})
+    made["dind"]["artifacts"][REPORT] = {"report": True}
+    task = here["proxy"].task(payload=made)
+    equal(build(task, "app:1", "FROM busybox:1.36\nRUN echo 1 >/one\n").returncode, 0)
+    artifacts = task.finish()
+    equal({n: (a["state"], a.get("contentType")) for n, a in artifacts.items()}, {IMAGE: ("done", "application/zstd"), REPORT: ("done", "text/html"), "public/none.tar": ("failed", None)}, str(artifacts))
+    report = artifacts[REPORT]
+    ok("image" not in report and report["report"] is True, str(report))
+    page = here["dir"] + "/artifact.html"
+    shutil.copy(report["path"], page)
+    with open(page, "rb") as f:
+        raw = f.read()
+    equal((len(raw), hashlib.sha256(raw).hexdigest()), (report["size"], report["sha256"]))
+    text = raw.decode("ascii")
+    contains(text, task.task_id, IMAGE, artifacts[IMAGE]["sha256"], "the task has no image &#39;none:1&#39;", "this page", REPORT)
+    lacks(text, here["proxy"].dir)
+    status, answer = here["proxy"].task().load(task.task_id, REPORT)
+    equal(status, 400, "it is no image: %s" % answer)
+    if find():
+        contains(looked_at(page).script(TEXT), "this page")
+
+
+@test("what is declared beside a report is refused with words")
+def declared():
+    for name, given, want in (
+        ("public/a.tar", {"report": True}, "of a report must end in .html"),
+        ("public/a.html", {"image": "app:1"}, "must end in .tar"),
+        ("public/a.html", {"report": False}, "'payload.dind.artifacts['public/a.html'].report' must be true"),
+        ("public/a.html", {"report": True, "image": "app:1"}, "must be left out beside 'report'"),
+        ("public/logs/a.html", {"report": True}, "is reserved for the worker"),
+        ("public/../a.html", {"report": True}, "must be a relative path"),
+    ):
+        made = {"features": {"dind": True}, "dind": {"artifacts": {name: given}}}
+        status, answer = here["proxy"].control("POST", "/v1/tasks", {"taskId": slug(), "runId": 0, "payload": made})
+        equal(status, 400, str(given))
+        contains(answer["message"], want)
 
 
 @test("it fits a small screen, paper, light and dark")

@@ -222,6 +222,34 @@ test_error_record(void)
 	json_decref(json);
 }
 
+/* A report is no image: it lacks what only images have. */
+static void
+test_report_record(void)
+{
+	static const char *const needed[] = { "sha256", "sha512", "contentType", "created", "kind" };
+	struct spool_record report = record, r;
+	struct err e = { 0 };
+	json_t *json;
+
+	report.kind = "report";
+	report.image = report.image_id = report.tar_sha256 = NULL;
+	json = spool_record_json(&report);
+	is_int(spool_record_parse(&r, json, &e), 0, "a report's record");
+	is_str(r.kind, "report", "says what it is");
+	spool_record_done(&r);
+	json_decref(json);
+	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+		json = spool_record_json(&report);
+		json_object_del(json, needed[i]);
+		is_int(spool_record_parse(&r, json, &e), -1, needed[i]);
+		json_decref(json);
+	}
+	json = spool_record_json(&report);
+	json_object_set_new(json, "kind", json_string("other"));
+	is_int(spool_record_parse(&r, json, &e), -1, "an unknown kind");
+	json_decref(json);
+}
+
 /* A writer that is killed before its n-th system call; 0 when it came to its end before. */
 static int
 killed_at(int n)
@@ -296,6 +324,7 @@ main(void)
 	test_writers();
 	test_records();
 	test_error_record();
+	test_report_record();
 	test_kill();
 	is_int(fs_remove_tree(root, &e), 0, "clean");
 	return tap_end();

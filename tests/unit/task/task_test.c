@@ -69,7 +69,8 @@ static const struct {
 	                                  "missing" },
 	{ ARTIFACT("public/a.tar", "{\"image\":\"App\"}"), "payload.dind.artifacts['public/a.tar'].image: " },
 	{ ARTIFACT("public/a.tar", "{\"image\":\"app\",\"tag\":1}"),
-	    "unknown key 'payload.dind.artifacts['public/a.tar'].tag'; expected image, expires, provenance" },
+	    "unknown key 'payload.dind.artifacts['public/a.tar'].tag'; expected image, report, expires, "
+	    "provenance" },
 	{ ARTIFACT("public/a.tar", "{\"image\":\"app\",\"provenance\":1}"),
 	    ".provenance' must be true or false, not 1" },
 	{ ARTIFACT("public/a.tar", "{\"image\":\"app\",\"provenance\":true}"),
@@ -80,6 +81,15 @@ static const struct {
 	{ ARTIFACT("public/a.zip", "{\"image\":\"app\"}"),
 	    "payload.dind.artifacts: artifact name 'public/a.zip' must end in .tar, .tar.gz, .tgz, .tar.zst "
 	    "or .tar.lz4" },
+	{ ARTIFACT("public/a.tar", "{\"report\":true}"), "of a report must end in .html" },
+	{ ARTIFACT("public/a.html", "{\"image\":\"app\"}"), "must end in .tar" },
+	{ ARTIFACT("public/a.html", "{\"report\":false}"),
+	    ".report' must be true, or be left out, not false" },
+	{ ARTIFACT("public/a.html", "{\"report\":true,\"image\":\"app\"}"),
+	    ".image' must be left out beside 'report'" },
+	{ ARTIFACT("public/a.html", "{\"report\":true,\"provenance\":false}"),
+	    ".provenance' must be left out beside 'report'" },
+	{ ARTIFACT("public/a.html", "{\"report\":true,\"expires\":1}"), ".expires' must be a time such as" },
 	{ ARTIFACT("public/logs/live.tar", "{\"image\":\"app\"}"), "is reserved for the worker itself" },
 };
 
