@@ -6,6 +6,7 @@
 struct err;
 struct event_base;
 struct settings;
+struct signer;
 struct store;
 
 /*
@@ -14,6 +15,9 @@ struct store;
  * growing pauses, while the store says that it may work later; then, or at once when it cannot work, it is
  * failed. One uploader works on a spool: the root is flock'ed. Artifacts in done/ and failed/ whose task has
  * ended are removed (proxyd removes the others when it ends the task).
+ *
+ * With a signer, a statement about each artifact is signed first and lies in provenance/data; where it is
+ * asked for it is put behind its artifact, as NAME.provenance.json. An artifact is done when both are stored.
  */
 struct uploader;
 
@@ -25,15 +29,19 @@ struct upload_pace {
 };
 extern const struct upload_pace upload_pace;
 
-/* All are borrowed until uploader_free(). once: the loop is left when nothing is ready or under way. */
+/* All are borrowed until uploader_free(); signer NULL: nothing is signed. once: the loop is left when nothing
+ * is ready or under way. */
 struct uploader *uploader_new(struct event_base *base, const struct settings *s, struct store *store,
-    const struct upload_pace *pace, int once, struct err *e);
+    const struct signer *signer, const struct upload_pace *pace, int once, struct err *e);
 
 /* Stops what runs, as it is: the next start takes it up. */
 void uploader_free(struct uploader *u);
 
 /* What waits for its next try tries now: somebody has repaired something. */
 void uploader_hurry(struct uploader *u);
+
+/* The signer has gone, and so the loop was left. */
+int uploader_is_broken(const struct uploader *u);
 
 /* Artifacts that ended since the start. */
 unsigned uploader_done(const struct uploader *u);

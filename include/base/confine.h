@@ -22,6 +22,7 @@ enum confine_profile {
 	CONFINE_LOAD,         /* one file to the engine: reads that file */
 	CONFINE_UPLOADER,     /* spool to a store on the disk: no sockets, no programs */
 	CONFINE_UPLOADER_NET, /* spool to a store on the network */
+	CONFINE_SIGNER,       /* bytes in, signatures out: no files, no sockets of its own */
 	CONFINE_PROFILES
 };
 

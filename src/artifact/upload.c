@@ -301,7 +301,7 @@ make_events(struct uploader *u)
 
 struct uploader *
 uploader_new(struct event_base *base, const struct settings *s, struct store *store,
-    const struct upload_pace *pace, int once, struct err *e)
+    const struct signer *signer, const struct upload_pace *pace, int once, struct err *e)
 {
 	struct uploader *u = mem_new(sizeof *u);
 
@@ -309,6 +309,7 @@ uploader_new(struct event_base *base, const struct settings *s, struct store *st
 		.settings = s,
 		.root = s->spool_dir,
 		.store = store,
+		.signer = signer,
 		.pace = *pace,
 		.once = once,
 		.lock = -1,
@@ -361,4 +362,18 @@ unsigned
 uploader_failed(const struct uploader *u)
 {
 	return u->failed;
+}
+
+void
+uploader_lost_signer(struct uploader *u)
+{
+	log_error("upload", "the signer has gone: nothing is uploaded without its statement; stopping");
+	u->broken = 1;
+	event_base_loopbreak(u->base);
+}
+
+int
+uploader_is_broken(const struct uploader *u)
+{
+	return u->broken;
 }

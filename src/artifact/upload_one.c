@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stamp.h"
+#include "task/evidence.h"
+#include "task/provenance.h"
 #include "upload_private.h"
 
 static void on_pause_over(evutil_socket_t fd, short what, void *arg);
@@ -36,6 +38,10 @@ stop(struct upload *x)
 	if (x->job != NULL)
 		store_cancel(x->home->store, x->job);
 	x->job = NULL;
+	statement_free(x->statement);
+	x->statement = NULL;
+	json_decref(x->where);
+	x->where = NULL;
 	spool_record_done(&x->record);
 }
 
@@ -118,7 +124,7 @@ upload_tidy(const struct uploader *u, enum spool_state state, const char *id)
 	static const char *const files[] = {
 		"progress.json",
 		"upload.json", /* of a Taskcluster put that was given up: it has credentials */
-		"data",        /* the store has it */
+		PROVENANCE_DIR "/upload.json", "stored.json", "data", /* the store has it */
 	};
 
 	for (size_t i = 0; i < sizeof files / sizeof files[0] - (state != SPOOL_DONE); i++) {
@@ -233,15 +239,68 @@ hinder(struct upload *x, enum store_end how, const struct err *why)
 	free(text);
 }
 
+static void on_end(void *arg, enum store_end how, const json_t *where, const struct err *why);
+
+/* The artifact is stored: what is missing is its statement. */
+static void
+put_statement(struct upload *x)
+{
+	struct err e = { 0 };
+
+	x->statement = statement_new(x, &e);
+	if (x->statement == NULL)
+		hinder(x, store_judge(e.code), &e);
+	else
+		x->job = statement_put(x->statement, x, on_end);
+}
+
+/* Where the statement is to be an artifact, this is half of it. */
+static void
+stored(struct upload *x, const json_t *where)
+{
+	struct err e = { 0 };
+
+	if (x->home->signer == NULL || !evidence_wants_upload(&x->record)) {
+		settle(x, SPOOL_DONE, where, NULL);
+		return;
+	}
+	x->where = json_deep_copy(where);
+	if (stored_keep(x, where, &e) < 0)
+		hinder(x, store_judge(e.code), &e);
+	else
+		put_statement(x);
+}
+
+static void
+stored_both(struct upload *x)
+{
+	json_t *where = json_incref(x->where);
+
+	json_object_set_new(where, "provenanceArtifact", json_string(statement_name(x->statement)));
+	settle(x, SPOOL_DONE, where, NULL);
+	json_decref(where);
+}
+
 static void
 on_end(void *arg, enum store_end how, const json_t *where, const struct err *why)
 {
 	struct upload *x = arg;
 	uint64_t sent = store_sent(x->home->store, x->job);
+	struct err e;
 
 	x->job = NULL;
+	if (how == STORE_DONE && x->statement != NULL) {
+		stored_both(x);
+		return;
+	}
 	if (how == STORE_DONE) {
-		settle(x, SPOOL_DONE, where, NULL);
+		stored(x, where);
+		return;
+	}
+	if (x->statement != NULL) {
+		e = *why;
+		err_wrap(&e, "the artifact is stored, its statement is not");
+		hinder(x, how, &e);
 		return;
 	}
 	if (sent > x->best)
@@ -258,13 +317,45 @@ say_why(const struct spool_record *r, struct err *e)
 	return e;
 }
 
+/* Signed before the first byte leaves: whatever is stored has its statement here. -1: x may be gone. */
+static int
+sign_statement(struct upload *x)
+{
+	struct err e = { 0 };
+
+	if (x->home->signer == NULL || x->attested || x->record.error_message != NULL)
+		return 0;
+	if (attest(x, &e) < 0) {
+		if (e.code == EPIPE)
+			uploader_lost_signer(x->home);
+		hinder(x, STORE_AGAIN, &e);
+		return -1;
+	}
+	x->attested = 1;
+	return 0;
+}
+
+/* From its start, or from where an uploader before this one had come to. */
+static void
+put(struct upload *x)
+{
+	struct store_item item = {
+		.record = &x->record, .data = x->data, .last = x->tries + 1 >= x->home->pace.tries
+	};
+
+	if (sign_statement(x) < 0)
+		return;
+	x->where = x->home->signer != NULL ? stored_read(x) : NULL;
+	if (x->where != NULL)
+		put_statement(x);
+	else
+		x->job = store_put(x->home->store, &item, on_end, x);
+}
+
 void
 upload_start(struct upload *x)
 {
 	struct uploader *u = x->home;
-	struct store_item item = {
-		.record = &x->record, .data = x->data, .last = x->tries + 1 >= u->pace.tries
-	};
 	struct err e = { 0 };
 
 	x->state = UPLOAD_RUNNING;
@@ -275,13 +366,15 @@ upload_start(struct upload *x)
 	else if (x->record.error_message != NULL && !u->store->ops->errors)
 		hinder(x, STORE_FAILED, say_why(&x->record, &e));
 	else
-		x->job = store_put(u->store, &item, on_end, x);
+		put(x);
 }
 
 void
 upload_show(struct upload *x)
 {
-	uint64_t sent = x->job != NULL ? store_sent(x->home->store, x->job) : x->shown;
+	uint64_t sent = x->statement != NULL ? x->record.size
+	                : x->job != NULL     ? store_sent(x->home->store, x->job)
+	                                     : x->shown;
 	struct err ignored;
 
 	if (sent != x->shown &&

@@ -32,6 +32,7 @@ static const struct {
 	[CONFINE_UPLOADER] = { 1024, 0, 2 * GIB, LOG_LEVEL_INFO },
 	[CONFINE_UPLOADER_NET] = { 1024, MOST, 2 * GIB,
 	    LOG_LEVEL_INFO }, /* names are looked up in a thread */
+	[CONFINE_SIGNER] = { 16, 0, 1 * GIB, LOG_LEVEL_DEBUG },
 };
 
 /* Tokens, registry passwords and what a task built with them pass through JSON. */

@@ -57,6 +57,14 @@ static const struct verb verbs[] = {
 	        { OPT_TIMEOUT, "--timeout", 0, "TIME", 0, "wait at most so long: 90s, 10m, 2h" }),
 	    verb_task_finish, "take no new builds, and hand the declared artifacts off",
 	    "With --wait: " ARTIFACT_TEXT },
+	{ "task", "evidence", "ID", 1, 1,
+	    OPTS({ OPT_PATH, "--path", 0, "NAME", 0,
+	        "the artifact whose image the task runs in, when several were loaded for it" }),
+	    verb_task_evidence, "print what the task's chain of trust is to say",
+	    "Prints JSON for chain-of-trust-additional-data.json: environment.imageHash and "
+	    "imageArtifactHash of "
+	    "the image that was loaded for the task, the sha256 of each artifact, and all records. Ask after "
+	    "'task finish' and before 'task end'." },
 	{ "task", "end", "ID", 1, 1, NO_OPTS, verb_task_end,
 	    "cancel a task's builds and remove all that it has here",
 	    "Safe to repeat: a task that is not known is ended already. The state \"cleaning\" says that the "
@@ -64,6 +72,24 @@ static const struct verb verbs[] = {
 	    "answer: its socket and builds are gone, its images go as soon as the engine is back." },
 	{ "artifact", "list", "ID", 1, 1, NO_OPTS, verb_artifact_list,
 	    "list a task's artifacts and their states", "" },
+	{ "artifact", "show", "ID NAME", 2, 2,
+	    OPTS({ OPT_RECORD, "--record", 0, NULL, 0, "print its record only, as JSON" },
+	        { OPT_PROVENANCE, "--provenance", 0, NULL, 0, "print the signed statement only, as JSON" }),
+	    verb_artifact_show, "show what is known of an artifact: how it was built, and of what",
+	    "An artifact has a record once it is sealed, and a signed statement once the uploader has taken "
+	    "it "
+	    "and has a key (evidence.key)." },
+	{ "artifact", "verify", "FILE", 1, 1,
+	    OPTS({ OPT_RECORD, "--record", 0, "FILE", 0,
+	             "the record: of 'artifact show --record', or NAME.json beside the artifact in a store" },
+	        { OPT_PROVENANCE, "--provenance", 0, "FILE", 0,
+	            "the signed statement: of 'artifact show --provenance', or NAME.provenance.json" },
+	        { OPT_KEY, "--key", 0, "FILE", 0, "the public key in PEM of who is to have signed it" }),
+	    verb_artifact_verify, "check a file against its record, and that against a key",
+	    "Checks size, sha256 and sha512 of the file, then the tarball in it, the image's id and its "
+	    "layers; "
+	    "with --provenance the signature, and that record and statement agree in every field. Says what "
+	    "differs, with both values. Does not ask the service: it works anywhere." },
 	{ "artifact", "wait", "ID", 1, 1,
 	    OPTS({ OPT_TIMEOUT, "--timeout", 0, "TIME", 0, "wait at most so long: 90s, 10m, 2h" }),
 	    verb_artifact_wait, "wait until a task's artifacts are done or failed", ARTIFACT_TEXT },

@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/settings.h"
-#include "base/version.h"
 #include "control/life_parts.h"
 #include "task/evidence.h"
 #include "task/task.h"
@@ -61,8 +60,8 @@ load_of(const struct life *l, const struct whose *w, const json_t *held)
 	    .image_id = json_str(held, "id", ""),
 	    .local_name = json_str(held, "name", ""),
 	    .loaded = json_str(held, "loaded", NULL),
-	    .engine = l->engine_version,
-	    .version = DIND_VERSION,
+	    .engine = json_str(held, "engine", NULL),
+	    .version = json_str(held, "version", NULL),
 	    .builder = l->settings->evidence_builder });
 }
 

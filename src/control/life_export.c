@@ -145,6 +145,8 @@ make_job(const struct exporting *x)
 	    x->name, "contentType", content_type(x->name), "expires", expires, "imageId", x->id, "image",
 	    image, "tags", familiar, "level", 0, "maxBytes", (json_int_t)s->image_bytes, "version",
 	    DIND_VERSION, "engine", x->life->engine_version);
+	if (x->life->engine_version[0] == '\0') /* it has not said it yet: a record has it, or nothing */
+		json_object_del(job, "engine");
 	json_object_set_new(job, "evidence", evidence_of(x));
 	return job;
 }

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 #include "base/stamp.h"
+#include "base/version.h"
 #include "io/fetch.h"
 #include "life_loading.h"
 #include "policy/param.h"
@@ -96,7 +97,7 @@ held_id(const struct life *l, const char *key, char id[REFERENCE_ID_MAX], json_t
 
 /* 1 when there is something to write. */
 static int
-add_user(json_t *held, const char *id, const json_t *artifact, const char *user)
+add_user(const struct life *l, json_t *held, const char *id, const json_t *artifact, const char *user)
 {
 	json_t *users = json_object_get(held, "users"), *one;
 	char loaded[STAMP_MAX];
@@ -111,6 +112,9 @@ add_user(json_t *held, const char *id, const json_t *artifact, const char *user)
 		json_object_set_new(held, "id", json_string(id));
 		json_object_set(held, "artifact", (json_t *)(uintptr_t)artifact);
 		json_object_set_new(held, "loaded", json_string(loaded));
+		json_object_set_new(
+		    held, "engine", json_string(l->engine_version)); /* by whom, for evidence */
+		json_object_set_new(held, "version", json_string(DIND_VERSION));
 	}
 	return !known || !same;
 }
@@ -122,7 +126,7 @@ held_add(const struct life *l, const char *key, const char *name, const char *id
 	json_t *held = read_or_new(l, key, name, e);
 	int rc = held == NULL ? -1 : 0;
 
-	if (rc == 0 && add_user(held, id, artifact, user))
+	if (rc == 0 && add_user(l, held, id, artifact, user))
 		rc = write_held(l, key, held, e);
 	json_decref(held);
 	return rc;

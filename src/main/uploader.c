@@ -20,12 +20,15 @@
 #include "base/settings.h"
 #include "base/version.h"
 #include "io/notify.h"
+#include "io/signer.h"
+#include "task/provenance.h"
 
 #define DEFAULT_CONFIG "/etc/dind-proxy/config.json"
 
 struct program {
 	struct settings settings;
 	struct event_base *base;
+	struct signer *signer; /* NULL: nothing is signed */
 	struct store *store;
 	struct uploader *uploader;
 	struct fetcher *fetcher;
@@ -86,21 +89,39 @@ read_arguments(struct program *p, int argc, char **argv)
 	}
 }
 
-/* systemd hands the keys of an S3 store over as a file of our own (LoadCredential=): theirs is root's alone.
- */
+/* systemd hands secrets over as files of our own (LoadCredential=): theirs are root's alone. "{}" is none. */
 static void
-take_credential(struct settings *s)
+take_credential(const char *name, char **setting)
 {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-	char *path = dir == NULL ? NULL : mem_printf("%s/s3.json", dir);
+	char *path = dir == NULL ? NULL : mem_printf("%s/%s", dir, name);
 	struct stat st;
 
 	if (path == NULL || stat(path, &st) < 0 || st.st_size <= (off_t)strlen("{}")) {
 		free(path);
 		return;
 	}
-	free(s->s3_credentials);
-	s->s3_credentials = path;
+	free(*setting);
+	*setting = path;
+}
+
+/* The one process that has the key is not this one, which has the network: see io/signer.h. */
+static int
+start_signer(struct program *p, struct err *e)
+{
+	struct settings *s = &p->settings;
+
+	if (s->evidence_key[0] == '\0')
+		return s->evidence_upload ? err_set(e, 0, "evidence.upload needs evidence.key to sign with")
+		                          : 0;
+	if (s->evidence_key[0] != '/')
+		return err_set(e, 0, "evidence.key must be an absolute path");
+	take_credential("provenance.pem", &s->evidence_key);
+	p->signer = signer_start(s->evidence_key, s->user, PROVENANCE_PAYLOAD, e);
+	if (p->signer == NULL)
+		return err_wrap(e, "evidence.key");
+	log_info("uploader", "statements are signed with key %s", signer_key_id(p->signer));
+	return 0;
 }
 
 /* Its directories may have been root's; then it is the user of dind-proxyd. */
@@ -201,7 +222,8 @@ open_all(struct program *p, struct err *e)
 	watch(p);
 	p->store = store_open(p->base, &p->settings, e);
 	if (p->store != NULL)
-		p->uploader = uploader_new(p->base, &p->settings, p->store, &upload_pace, p->once, e);
+		p->uploader =
+		    uploader_new(p->base, &p->settings, p->store, p->signer, &upload_pace, p->once, e);
 	if (p->uploader != NULL && !p->once)
 		p->fetcher = fetcher_new(p->base, &p->settings, p->store, &fetch_pace, e);
 	return p->uploader == NULL || (p->fetcher == NULL && !p->once) ? -1 : 0;
@@ -213,6 +235,7 @@ close_all(struct program *p)
 	fetcher_free(p->fetcher);
 	uploader_free(p->uploader);
 	store_free(p->store);
+	signer_stop(p->signer);
 	notify_close();
 	if (p->base != NULL) {
 		event_free(p->term);
@@ -235,7 +258,7 @@ run(struct program *p)
 	event_base_dispatch(p->base);
 	log_info(
 	    "uploader", "ended: done=%u failed=%u", uploader_done(p->uploader), uploader_failed(p->uploader));
-	return p->once && uploader_failed(p->uploader) > 0;
+	return uploader_is_broken(p->uploader) || (p->once && uploader_failed(p->uploader) > 0);
 }
 
 int
@@ -255,10 +278,12 @@ main(int argc, char **argv)
 		return 2;
 	}
 	log_setup("dind-uploader", log_level_of(p.settings.log_level), getenv("JOURNAL_STREAM") != NULL);
-	take_credential(&p.settings);
+	take_credential("s3.json", &p.settings.s3_credentials);
 	(void)umask(077);
 	(void)signal(SIGPIPE, SIG_IGN);
-	rc = become_user(&p.settings, &e);
+	rc = start_signer(&p, &e);
+	if (rc == 0)
+		rc = become_user(&p.settings, &e);
 	if (rc == 0)
 		rc = open_all(&p, &e);
 	if (rc == 0)

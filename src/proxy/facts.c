@@ -1,5 +1,6 @@
 /* What is known of a build when the engine is given the end of its context: evidence of what it makes. */
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,17 +57,30 @@ digests_of(const struct dockerfile_base *base, const json_t *inspect)
 	return list;
 }
 
+/* One image may be named in several ways: by a variable, too. */
+static int
+is_there(const json_t *list, const json_t *base)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(list, i, one) if (json_equal(one, (json_t *)(uintptr_t)base)) return 1;
+	return 0;
+}
+
 void
 facts_base(struct building *b, const char *ns, const json_t *inspect)
 {
 	const struct dockerfile_base *base = &b->facts.bases[b->next_base];
 	const char *id = json_str(inspect, "Id", "");
+	json_t *known = json_pack("{s:o,s:s?,s:b,s:o}", "name", name_of(base, ns), "id",
+	    reference_is_id(id) ? id : NULL, "own", base->own, "digests", digests_of(base, inspect));
 
 	if (b->bases_known == NULL)
 		b->bases_known = json_array();
-	json_array_append_new(b->bases_known,
-	    json_pack("{s:o,s:s?,s:b,s:o}", "name", name_of(base, ns), "id", reference_is_id(id) ? id : NULL,
-	        "own", base->own, "digests", digests_of(base, inspect)));
+	if (!is_there(b->bases_known, known))
+		json_array_append(b->bases_known, known);
+	json_decref(known);
 }
 
 static json_t *
@@ -142,12 +156,13 @@ facts_known(struct session *s)
 	json_t *parameters = audit_call(x->d.calls[0], p->public_arg_count, p->public_args);
 
 	stamp_print(b->started, started);
-	b->known = json_pack("{s:s,s:s,s:o,s:o,s:o,s:i,s:o,s:o,s:s,s:b,s:{s:I,s:I}}", "started", started,
-	    "engine", s->proxy->engine, "dockerfile", dockerfile_json(k), "context", context_json(k), "bases",
-	    b->bases_known != NULL ? json_incref(b->bases_known) : json_array(), "stages", b->facts.stages,
-	    "parameters", parameters, "names", names_json(x->d.names, x->d.name_count), "cache",
-	    policy_cache_word(p->cache), "pull", x->d.pull, "request", "conn", (json_int_t)s->conn, "req",
-	    (json_int_t)x->number);
+	b->known =
+	    json_pack("{s:s,s:s*,s:o,s:o,s:o,s:i,s:o,s:o,s:s,s:b,s:{s:I,s:I}}", "started", started, "engine",
+	        s->proxy->engine[0] ? s->proxy->engine : NULL, "dockerfile", dockerfile_json(k), "context",
+	        context_json(k), "bases", b->bases_known != NULL ? json_incref(b->bases_known) : json_array(),
+	        "stages", b->facts.stages, "parameters", parameters, "names",
+	        names_json(x->d.names, x->d.name_count), "cache", policy_cache_word(p->cache), "pull",
+	        x->d.pull, "request", "conn", (json_int_t)s->conn, "req", (json_int_t)x->number);
 	fit(b->known);
 }
 

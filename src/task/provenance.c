@@ -99,13 +99,20 @@ external(const json_t *record)
 	return v;
 }
 
+/* What is known of it when it is signed. */
 static json_t *
-internal(const json_t *record)
+comparable(const json_t *record)
 {
 	json_t *copy = json_deep_copy(record);
 
 	json_object_del(copy, "storageType");
-	return json_pack("{s:o}", "record", copy);
+	return copy;
+}
+
+static json_t *
+internal(const json_t *record)
+{
+	return json_pack("{s:o}", "record", comparable(record));
 }
 
 static json_t *
@@ -275,9 +282,13 @@ same(const char *where, const json_t *a, const json_t *b, int depth, struct err 
 int
 provenance_compare(const json_t *statement, const json_t *record, struct err *e)
 {
-	json_t *mine = provenance_statement(record);
-	int rc = same("", statement, mine, 0, e);
+	const json_t *inside = provenance_record(statement, e);
+	json_t *mine = provenance_statement(record), *compared = comparable(record);
+	int rc = inside == NULL ? -1 : same("", inside, compared, 0, e);
 
+	if (rc == 0) /* all else is made of it */
+		rc = same("", statement, mine, 0, e);
+	json_decref(compared);
 	json_decref(mine);
 	return rc;
 }

@@ -118,7 +118,7 @@ static void
 run_once(struct store *store)
 {
 	struct err e = { 0 };
-	struct uploader *u = uploader_new(base, &settings, store, &quick, 1, &e);
+	struct uploader *u = uploader_new(base, &settings, store, NULL, &quick, 1, &e);
 
 	if (u == NULL) {
 		ok(0, e.text);
@@ -334,10 +334,10 @@ test_lock(void)
 {
 	struct err e = { 0 };
 	struct store *s = store_open(base, &settings, &e);
-	struct uploader *u = uploader_new(base, &settings, s, &quick, 0, &e);
+	struct uploader *u = uploader_new(base, &settings, s, NULL, &quick, 0, &e);
 
 	ok(u != NULL, "an uploader");
-	ok(uploader_new(base, &settings, s, &quick, 0, &e) == NULL, "is the only one");
+	ok(uploader_new(base, &settings, s, NULL, &quick, 0, &e) == NULL, "is the only one");
 	is_int(e.code, EBUSY, e.text);
 	uploader_free(u);
 	store_free(s);
@@ -370,7 +370,7 @@ test_notify(void)
 	struct timeval often = { 0, 10000 };
 	struct err e = { 0 };
 	struct store *s = store_open(base, &settings, &e);
-	struct waiting w = { .u = uploader_new(base, &settings, s, &quick, 0, &e) };
+	struct waiting w = { .u = uploader_new(base, &settings, s, NULL, &quick, 0, &e) };
 
 	w.look = event_new(base, -1, EV_PERSIST, on_look, &w);
 	event_add(w.look, &often);
