@@ -103,13 +103,13 @@ look(struct fetching *f)
 static void
 look_at_all(struct life *l)
 {
-	int again;
+	struct fetching *f;
 
 	do {
-		again = 0;
-		for (struct fetching *f = l->fetchings; f != NULL && !again; f = f->next)
-			again = !f->over && look(f);
-	} while (again);
+		f = l->fetchings;
+		while (f != NULL && (f->over || !look(f))) /* one that told is gone */
+			f = f->next;
+	} while (f != NULL);
 }
 
 struct fetching *

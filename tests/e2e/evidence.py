@@ -217,7 +217,9 @@ def ancestors():
     ids = {name: image_id(task, name + ":1") for name in "ab"}
     p.crash()
     p.start_daemon()
-    r = task.finish()["c.tar"]["evidence"]
+    done = task.finish()["c.tar"]
+    equal(done["state"], "done", str(done))
+    r = done["evidence"]
     bases = [(x["name"], x["id"], x["own"]) for x in r["build"]["bases"]]
     equal(bases, [("busybox:1.36", here["base"], False), ("b:1", ids["b"], True)])
     equal([(x["image"], x["names"]) for x in r["ancestors"]], [(ids["b"], ["b:1"]), (ids["a"], ["a:1"])], "over a crash")
