@@ -69,6 +69,10 @@ void proxy_close_task(struct proxy *p, const struct task *task, const char *why)
 /* Ends the task's builds that may not go on: each is told e in its output. */
 void proxy_stop_builds(struct proxy *p, const struct task *task, const struct err *e);
 
+/* The service stops: each request of the task that can still be told why is told e, builds in their output.
+ */
+void proxy_stop_requests(struct proxy *p, const struct task *task, const struct err *e);
+
 /* Builds of the task that were given up and have not ended in the engine yet; on_quiet tells when it is none.
  */
 unsigned proxy_waking(const struct proxy *p, const struct task *task);

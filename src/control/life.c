@@ -201,7 +201,12 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 void
 life_free(struct life *l)
 {
+	struct err why = { 0 };
+
+	err_refuse(&why, 503, "service-stopping",
+	    "dind-proxyd stops or restarts, and this request with it: send it again");
 	for (struct task *t = tasks_first(l->tasks); t != NULL; t = t->next) {
+		proxy_stop_requests(&l->proxy, t, &why);
 		proxy_close_task(&l->proxy, t, "the service stops");
 		exports_drop(l, t);
 		task_leave(l, t);

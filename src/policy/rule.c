@@ -180,6 +180,7 @@ static const struct rule_row rows[] = {
 	NO("call-param", "the second judgement is never the one that lets through")
 	NO("call-name", "the second judgement is never the one that lets through")
 	NO("call-namespace", "the second judgement is never the one that lets through")
+	NO("service-stopping", engine)
 	NO("policy-replaced", "no policy is there any more by which the request was judged")
 };
 /* clang-format on */

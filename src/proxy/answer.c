@@ -480,7 +480,7 @@ relay_broken(struct session *s, const struct err *why)
 	free(dump);
 	json_decref(line);
 	x->keep_alive = 0;
-	x->close_why = "the engine's answer broke off";
+	x->close_why = why->text; /* written before this returns */
 	return reply_done(s);
 }
 

@@ -294,6 +294,22 @@ proxy_stop_builds(struct proxy *p, const struct task *task, const struct err *e)
 	}
 }
 
+/* Said at once, as far as the clients' sockets have room: the loop does not turn any more. */
+void
+proxy_stop_requests(struct proxy *p, const struct task *task, const struct err *e)
+{
+	struct session *s, *next;
+
+	proxy_stop_builds(p, task, e);
+	for (s = p->sessions; s != NULL; s = next) {
+		next = s->next;
+		if (s->task != task || s->x == NULL || s->x->build != NULL || s->x->head_sent)
+			continue;
+		record_refusal(s, e);
+		(void)reply_refuse(s, e);
+	}
+}
+
 unsigned
 proxy_busy(const struct proxy *p, const struct task *task)
 {

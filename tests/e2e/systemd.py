@@ -8,20 +8,67 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 
+import json
 import socket
+import threading
 
 import engine
 from machine import Load, Machine, package
 from proxy import payload, slug
+from script import context, request
 from tap import Failed, cleanup, contains, equal, lacks, main, ok, test, until
 
-RESTARTS = 8
+RESTARTS = 100
 UNITS = ("dind-proxyd", "dind-uploader")
 it = None  # the machine
 
 # RFC 8410's example
 AUDIT_KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n"
 AUDIT_PUBLIC = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
+
+
+class Builds:
+    """One build after the other on a task's socket, each with a step that takes a while; how each of them ended."""
+
+    DOCKERFILE = "FROM busybox:1.36\nRUN sleep 3\n"
+
+    def __init__(self, path):
+        self.path, self.ends, self.odd = path, {"built": 0, "told": 0, "not begun": 0}, []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def _work(self):
+        message = request("POST", "/v1.41/build?nocache=1", body=context(self.DOCKERFILE))
+        while not self.stopping.is_set():
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(60)
+                data = b""
+                try:
+                    s.connect(self.path)
+                    s.sendall(message)
+                    while not data.endswith(b"0\r\n\r\n") and b"Connection: close" not in data:
+                        more = s.recv(65536)
+                        if not more:
+                            break
+                        data += more
+                except OSError:
+                    pass
+            self._judge(data)
+
+    def _judge(self, data):
+        if b"Successfully built" in data:
+            self.ends["built"] += 1
+        elif b"service-stopping" in data:
+            self.ends["told"] += 1
+        elif not data:
+            self.ends["not begun"] += 1  # the service ended before it had read the request
+        else:
+            self.odd.append(data[-600:])
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join(90)
 
 
 class Task:
@@ -173,20 +220,28 @@ def main_job():
     equal(len(found), 1, "the artifact in the store")
 
 
-@test("restarts under load: nobody is refused, the task's socket stays the same file")
+@test("a hundred restarts under load: nobody is refused, sockets stay the same files, a build finishes or is told why not")
 def restarts():
     tasks = [Task() for _ in range(3)]
     files = [t.file() for t in tasks]
     equal(stored(), 1 + len(tasks), "stored descriptors")
-    load = Load(tasks[0].socket)
+    load, builds = Load(tasks[0].socket), Builds(tasks[1].socket)
     pids = set()
-    for _ in range(RESTARTS):
+    for n in range(RESTARTS):
         until(lambda n=load.answered: load.answered > n + 20, "the load is served", 30)
+        if n % 10 == 0:  # let one get to its end
+            until(lambda n=builds.ends["built"]: builds.ends["built"] > n, "a build is built: %s %s" % (builds.ends, builds.odd), 60)
         it.run("systemctl", "restart", "dind-proxyd")
         pids.add(main_pid())
     until(lambda n=load.answered: load.answered > n + 20, "the load is served", 30)
     load.stop()
+    builds.stop()
     equal(len(pids), RESTARTS, "processes")
+    equal(builds.odd, [], "builds that ended without a word: %s" % builds.ends)
+    ok(builds.ends["built"] >= 10 and builds.ends["told"] > 0, "some finished, some were told: %s" % builds.ends)
+    log = it.run("cat", "/var/log/dind-proxy/tasks/%s.jsonl" % tasks[1].id).stdout
+    told = [r for r in map(json.loads, log.splitlines()) if r.get("rule") == "service-stopping" and r["event"] == "decision"]
+    ok(len(told) >= builds.ends["told"], "%d records for %s" % (len(told), builds.ends))
     equal(load.refused, [], "refused connections of %d" % (load.answered + load.cut))
     ok(load.cut <= RESTARTS * 8, "%d requests were cut, %d answered" % (load.cut, load.answered))
     equal([t.file() for t in tasks], files, "the sockets' files")
@@ -368,6 +423,39 @@ def journal():
             return len([r for r in in_journal() if "DIND_LEFT_OUT" in r]) > told
 
         until(complete, "journald is told that records were left out", 30, every=0.3)
+
+
+@test("systemctl reload: the new policy is there when it returns; a wrong file fails, says why, and changes nothing")
+def reloaded():
+    place = it.path("/etc/dind-proxy/config.json")
+    task, good, pid = Task(), open(place).read(), main_pid()
+    before = control("GET", "/v1/policy")
+
+    def write(text):
+        with open(place + ".new", "w") as f:
+            f.write(text)
+        os.chmod(place + ".new", 0o644)
+        os.rename(place + ".new", place)
+
+    try:
+        tree = json.loads(good)
+        tree.setdefault("policy", {})["memory"] = "1GiB"
+        write(json.dumps(tree))
+        it.run("systemctl", "reload", "dind-proxyd")
+        now = control("GET", "/v1/policy")
+        equal((now["version"], now["policy"]["memory"]), (before["version"] + 1, 1 << 30))
+        status, said = engine.call(task.socket, "POST", "/v1.41/build?memory=%d" % (2 << 30), b"", {"Content-Type": "application/x-tar"})
+        equal(status, 403, said)
+        write('{"policy": {"memory": "lots"}}')
+        failed = it.run("systemctl", "reload", "dind-proxyd", check=False)
+        ok(failed.returncode != 0, "systemctl reload of a wrong file")
+        contains(it.journal("dind-proxyd"), "'policy.memory' must be", "policy %d goes on" % now["version"])
+        equal(control("GET", "/v1/policy")["version"], now["version"])
+        equal((it.show("dind-proxyd", "ActiveState"), main_pid(), task.ping()), ("active", pid, 200))
+    finally:
+        write(good)
+        it.run("systemctl", "reload", "dind-proxyd")
+    equal(control("GET", "/v1/policy")["hash"], before["hash"], "as before")
 
 
 @test("the store's keys reach the uploader, and only it, although their file is root's")

@@ -216,4 +216,26 @@ def error_passed(rig):
     ok(mine, "image")
 
 
+@wire("the service restarts: a build is told so in its own stream, others in their answer, and there are records")
+def restarted(rig):
+    c = rig.ask("POST", UP, body=context())
+    e = rig.engine.expect("POST", "/build")
+    e.read()
+    e.send(chunked_answer(line(stream="Step 1/1 : FROM scratch"), end=False))
+    while b"Step 1/1" not in c.buffer:
+        c.fill()
+    other = rig.ask("GET", "/v1.41/images/json")
+    rig.engine.expect("GET", "/images/json")
+    rig.proxy.restart()
+    reply = c.answer()
+    ok(reply.status == 200 and reply.complete, "the build's output ends as it should: %s" % reply.first)
+    contains(reply.text, '"errorDetail"', "service-stopping")
+    reply = other.answer()
+    equal(reply.status, 503)
+    contains(reply.text, "service-stopping")
+    records = [r for r in rig.task.audit() if r.get("rule") == "service-stopping" and r["event"] == "decision"]
+    equal(sorted(r["judged"] for r in records), ["/build", "/images/json"], "records")
+    rig.alive()
+
+
 main()
