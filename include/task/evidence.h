@@ -44,7 +44,8 @@ struct evidence_load {
 json_t *evidence_load(const struct evidence_load *l);
 
 /*
- * For chain-of-trust-additional-data.json, from {"artifacts": [..], "loads": [..]}: {"environment":
+ * For chain-of-trust-additional-data.json, from {"artifacts": [..], "uploads": [..], "loads": [..]}:
+ * {"environment":
  * {"imageHash", "imageArtifactHash"}, "artifacts": {name: {"sha256"}}, "dindProxy": {..}}. The environment is
  * that of the load whose artifact is `path`, with NULL of the only one. New reference; NULL with e when path
  * is none of them, or NULL and there are several.

@@ -61,7 +61,8 @@ struct spool_record {
 	uint64_t size;               /* of data */
 	const char *tar_sha256;      /* of the tarball in it, hex */
 	uint64_t tar_size;
-	const char *kind;     /* "report": no image, so there is no tarball, image_id and image; else NULL */
+	const char *kind;     /* "report", "provenance": no image, so there is no tarball, image_id and image;
+	                         else NULL */
 	const char *image_id; /* "sha256:..." */
 	const char *image;    /* reference as the task typed it */
 	const char *engine;   /* its version; optional */

@@ -71,7 +71,6 @@ attest(const struct upload *x, struct err *e)
 	return rc;
 }
 
-/* As of an artifact with one file in it: the statement's own bytes are what it holds. */
 static void
 fill(struct statement *s, const struct spool_record *of, const struct buf *text)
 {
@@ -86,10 +85,7 @@ fill(struct statement *s, const struct spool_record *of, const struct buf *text)
 		.sha256 = s->sha256,
 		.sha512 = s->sha512,
 		.size = buf_len(text),
-		.tar_sha256 = s->sha256,
-		.tar_size = buf_len(text),
-		.image_id = of->image_id,
-		.image = of->image,
+		.kind = "provenance",
 		.engine = of->engine,
 		.version = of->version,
 		.created = of->created };
@@ -123,10 +119,10 @@ statement_put(struct statement *s, struct upload *x, store_end_cb *cb)
 	return store_put(x->home->store, &item, cb, x);
 }
 
-const char *
-statement_name(const struct statement *s)
+const struct spool_record *
+statement_record(const struct statement *s)
 {
-	return s->name;
+	return &s->record;
 }
 
 void

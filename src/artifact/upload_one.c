@@ -274,9 +274,12 @@ stored(struct upload *x, const json_t *where)
 static void
 stored_both(struct upload *x)
 {
+	const struct spool_record *r = statement_record(x->statement);
 	json_t *where = json_incref(x->where);
 
-	json_object_set_new(where, "provenanceArtifact", json_string(statement_name(x->statement)));
+	json_object_set_new(where, "provenanceArtifact",
+	    json_pack("{s:s,s:s,s:s,s:I}", "name", r->name, "sha256", r->sha256, "contentType",
+	        r->content_type, "size", (json_int_t)r->size));
 	settle(x, SPOOL_DONE, where, NULL);
 	json_decref(where);
 }
@@ -323,7 +326,8 @@ sign_statement(struct upload *x)
 {
 	struct err e = { 0 };
 
-	if (x->home->signer == NULL || x->attested || x->record.error_message != NULL)
+	if (x->home->signer == NULL || x->attested || x->record.error_message != NULL ||
+	    x->record.kind != NULL) /* statements are about images */
 		return 0;
 	if (attest(x, &e) < 0) {
 		if (e.code == EPIPE)

@@ -62,7 +62,7 @@ void upload_tidy(const struct uploader *u, enum spool_state state, const char *i
 int attest(const struct upload *x, struct err *e);
 struct statement *statement_new(const struct upload *x, struct err *e); /* of what attest() has left */
 struct store_job *statement_put(struct statement *s, struct upload *x, store_end_cb *cb);
-const char *statement_name(const struct statement *s);
+const struct spool_record *statement_record(const struct statement *s); /* what it is as an artifact */
 void statement_free(struct statement *s);
 int stored_keep(const struct upload *x, const json_t *where, struct err *e); /* over a restart */
 json_t *stored_read(const struct upload *x);                                 /* new reference or NULL */

@@ -90,17 +90,32 @@ loads_json(const struct life *l, const struct whose *w)
 	return list;
 }
 
-/* Records of what is sealed; what is on its way has none yet. */
-static json_t *
-artifacts_json(const struct life *l, const struct task *task)
+/* One that is or will be uploaded, as a chain of trust lists it. */
+static void
+add_upload(json_t *uploads, const json_t *one)
 {
-	json_t *list = json_array(), *all = exports_json(l, task, 1), *row;
+	const char *sha256 = json_str(one, "sha256", NULL);
+
+	if (sha256 != NULL)
+		json_array_append_new(
+		    uploads, json_pack("{s:s,s:s}", "name", json_str(one, "name", ""), "sha256", sha256));
+}
+
+/* Records of images that are sealed, and the hashes of all that is: also of what is no image. */
+static void
+add_artifacts(const struct life *l, const struct task *task, json_t *records, json_t *uploads)
+{
+	json_t *all = task != NULL ? exports_json(l, task, 1) : NULL, *row;
 	size_t i;
 
-	json_array_foreach(all, i, row) if (json_object_get(row, "evidence") != NULL)
-	    json_array_append(list, json_object_get(row, "evidence"));
+	json_array_foreach(all, i, row)
+	{
+		if (json_object_get(row, "evidence") != NULL)
+			json_array_append(records, json_object_get(row, "evidence"));
+		add_upload(uploads, row);
+		add_upload(uploads, json_object_get(row, "provenanceArtifact"));
+	}
 	json_decref(all);
-	return list;
 }
 
 void
@@ -108,7 +123,7 @@ life_task_evidence(struct life *l, const char *id, life_answer_cb *cb, void *arg
 {
 	struct err e = { 0 };
 	struct whose w;
-	json_t *loads;
+	json_t *loads, *records, *uploads;
 
 	if (find_whose(l, id, &w) < 0) {
 		err_refuse(&e, 404, "task", "no task '%s' is registered here", id);
@@ -122,9 +137,12 @@ life_task_evidence(struct life *l, const char *id, life_answer_cb *cb, void *arg
 		life_fail(cb, arg, &e);
 		json_decref(loads);
 	} else {
+		records = json_array();
+		uploads = json_array();
+		add_artifacts(l, w.task, records, uploads);
 		life_say(cb, arg, 200,
-		    json_pack("{s:s,s:i,s:o,s:o}", "taskId", w.task_id, "runId", (int)w.run_id, "artifacts",
-		        w.task != NULL ? artifacts_json(l, w.task) : json_array(), "loads", loads));
+		    json_pack("{s:s,s:i,s:o,s:o,s:o}", "taskId", w.task_id, "runId", (int)w.run_id,
+		        "artifacts", records, "uploads", uploads, "loads", loads));
 	}
 	free(w.task_id);
 }

@@ -124,7 +124,7 @@ find_load(const json_t *loads, const char *path, const json_t **out, struct err 
 json_t *
 evidence_chain_of_trust(const json_t *evidence, const char *path, struct err *e)
 {
-	const json_t *artifacts = json_object_get(evidence, "artifacts"), *one, *load;
+	const json_t *uploads = json_object_get(evidence, "uploads"), *one, *load;
 	const json_t *loads = json_object_get(evidence, "loads");
 	json_t *out = json_object(), *hashes = json_object();
 	size_t i;
@@ -138,11 +138,11 @@ evidence_chain_of_trust(const json_t *evidence, const char *path, struct err *e)
 		json_object_set_new(out, "environment",
 		    json_pack("{s:s,s:s*}", "imageHash", json_str(load, "imageHash", ""), "imageArtifactHash",
 		        json_str(load, "imageArtifactHash", NULL)));
-	json_array_foreach(artifacts, i, one) json_object_set_new(
+	json_array_foreach(uploads, i, one) json_object_set_new(
 	    hashes, json_str(one, "name", ""), json_pack("{s:s}", "sha256", json_str(one, "sha256", "")));
 	json_object_set_new(out, "artifacts", hashes);
-	json_object_set_new(
-	    out, "dindProxy", json_pack("{s:O?,s:O?}", "artifacts", artifacts, "loads", loads));
+	json_object_set_new(out, "dindProxy",
+	    json_pack("{s:O?,s:O?}", "artifacts", json_object_get(evidence, "artifacts"), "loads", loads));
 	return out;
 }
 

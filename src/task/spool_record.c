@@ -69,7 +69,7 @@ fits(const char *s, enum kind kind)
 	case NAMESPACE:
 		return reference_is_ns(s);
 	case KIND:
-		return strcmp(s, "report") == 0;
+		return strcmp(s, "report") == 0 || strcmp(s, "provenance") == 0;
 	case TEXT:
 		break;
 	}

@@ -210,14 +210,18 @@ def contexts():
 @test("an image that was built from own images has the builds of these as ancestors")
 def ancestors():
     p = signing()
-    task = new_task(p, declare(**{"c.tar": "c:1"}))
+    task = new_task(p, {"features": {"dind": True}, "dind": {"artifacts": {"c.tar": {"image": "c:1"}, "page.html": {"report": True}}}})
     build(task, "a:1", context("a\n"))
     build(task, "b:1", context(dockerfile=b"FROM a:1\nRUN echo b >/b\n"))
     build(task, "c:1", context(dockerfile=b"FROM busybox:1.36\nCOPY --from=b:1 /b /b\nRUN true >/c\n"))
     ids = {name: image_id(task, name + ":1") for name in "ab"}
     p.crash()
     p.start_daemon()
-    done = task.finish()["c.tar"]
+    both = task.finish()
+    equal(both["page.html"]["state"], "done", "what is no image has no statement: %s" % both["page.html"])
+    ok("provenance" not in both["page.html"], str(both["page.html"]))
+    equal(sorted(json.loads(ctl(p, "task", "evidence", task.id))["artifacts"]), ["c.tar", "page.html"])
+    done = both["c.tar"]
     equal(done["state"], "done", str(done))
     r = done["evidence"]
     bases = [(x["name"], x["id"], x["own"]) for x in r["build"]["bases"]]
@@ -271,7 +275,12 @@ def statement():
     equal((run["metadata"]["startedOn"], run["metadata"]["finishedOn"]), (r["build"]["started"], r["build"]["finished"]))
     equal(run["byproducts"][0], {"name": "image", "digest": {"sha256": r["image"]["id"][7:]}})
     lacks(json.dumps(s), SECRET)
-    equal(artifact["provenanceArtifact"], "public/image.tar.gz.provenance.json")
+    stated = file + ".provenance.json"
+    size, kind = os.path.getsize(stated), "application/vnd.in-toto.provenance+dsse"
+    wanted = {"name": "public/image.tar.gz.provenance.json", "sha256": hash_file(stated, "sha256"), "size": size, "contentType": kind}
+    equal(artifact["provenanceArtifact"], wanted)
+    hashes = json.loads(ctl(p, "task", "evidence", task.id))["artifacts"]
+    equal(hashes, {"public/image.tar.gz": {"sha256": hash_file(file, "sha256")}, wanted["name"]: {"sha256": wanted["sha256"]}})
     with open(file + ".provenance.json") as f:
         equal(json.load(f), artifact["provenance"], "the statement as an artifact of its own")
     with open(file + ".provenance.json.json") as f:
@@ -442,7 +451,7 @@ def resumed():
     p.start_uploader()
     artifact = task.finish()["a.tar"]
     equal((artifact["state"], artifact["path"]), ("done", "/where/it/went"), str(artifact))
-    equal(artifact["provenanceArtifact"], "a.tar.provenance.json")
+    equal(artifact["provenanceArtifact"]["name"], "a.tar.provenance.json")
     verified(json.load(open(p.artifact(task.task_id, "a.tar.provenance.json"))), here["public"])
 
 

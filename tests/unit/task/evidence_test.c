@@ -111,7 +111,8 @@ test_load(void)
 	is_str(text_at(load, "imageHash"), ID, "imageHash");
 	is_str(text_at(load, "loadedFor/taskId"), "runner", "for whom");
 	is_int(json_num(load, "runId", -1), 1, "of which run");
-	all = json_pack("{s:[O],s:[o]}", "loads", load, "artifacts", artifact(facts()));
+	all = json_pack("{s:[O],s:[o],s:[{s:s,s:s}]}", "loads", load, "artifacts", artifact(facts()),
+	    "uploads", "name", "public/image.tar.zst", "sha256", HEX64);
 	v = evidence_chain_of_trust(all, NULL, &e);
 	is_str(text_at(v, "environment/imageArtifactHash"), ID, "the only load is the task's image");
 	is_str(
