@@ -759,6 +759,37 @@ test_open(void)
 	store_free(s);
 }
 
+/* --- the way out: which runs a task has */
+
+#define PREFIX(text) "<CommonPrefixes><Prefix>" text "</Prefix></CommonPrefixes>"
+#define LIST(text) "<ListBucketResult>" text "</ListBucketResult>"
+
+static void
+test_runs(void)
+{
+	static const struct {
+		const char *text;
+		int64_t below, run;
+	} rows[] = {
+		{ LIST(PREFIX("d/T/0/") PREFIX("d/T/10/") PREFIX("d/T/9/")), 100, 10 },
+		{ LIST(PREFIX("d/T/0/") PREFIX("d/T/10/") PREFIX("d/T/9/")), 10, 9 },
+		{ LIST(PREFIX("d/T/0/")), 0, -1 },
+		{ LIST(PREFIX("d/T/x/") PREFIX("d/T//") PREFIX("d/T/1x/") PREFIX("d/T/1") PREFIX("d/U/3/")
+		          PREFIX("d/T/99999999/")),
+		    100, -1 },
+		{ LIST(""), 100, -1 },
+		{ "<Error><Code>X</Code></Error>", 100, -1 },
+		{ "<html", 100, -1 },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct err e = { 0 };
+
+		is_int(s3_find_run(rows[i].text, strlen(rows[i].text), "d/T/", rows[i].below, &e),
+		    rows[i].run, rows[i].text);
+	}
+}
+
 int
 main(void)
 {
@@ -777,5 +808,6 @@ main(void)
 	test_changed();
 	test_cancel();
 	test_sweep();
+	test_runs();
 	return seed_end();
 }
