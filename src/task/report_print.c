@@ -135,7 +135,7 @@ put_refusals(const struct report *r, struct buf *out)
 		buf_adds(out, "<tr><td data-l=\"first\">");
 		html_time(out, f->first);
 		count_cell(out, "times", f->count);
-		buf_adds(out, "<td data-l=\"call\"><code>");
+		buf_adds(out, "<td class=call data-l=\"call\"><code>");
 		html_text(out, f->request);
 		buf_adds(out, "</code><td><span class=deny>");
 		html_text(out, f->rule);
