@@ -26,6 +26,9 @@ struct err;
 	X(SECONDS, answer_age, "engine.answerAge", "1s", 0, 60, "", RELOAD,                                  \
 	    "Time for which the engine's answer to ping and version is given again; 0: never, each request " \
 	    "asks the engine")                                                                               \
+	X(INT, newest_api, "engine.newestApi", "51", 41, 99, "", START,                                      \
+	    "Newest engine that gets builds, by the NN of its API 1.NN: newer ones were never tested; see "  \
+	    "docs/threat-model.md before raising it")                                                        \
 	X(PATH, run_dir, "runDir", "/run/dind-proxy", 0, 0, "", START,                                       \
 	    "Directory of the control socket and of the task sockets")                                       \
 	X(PATH, state_dir, "stateDir", "/var/lib/dind-proxy", 0, 0, "", START,                               \

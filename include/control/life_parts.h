@@ -83,10 +83,11 @@ struct life {
 	char engine_version[64]; /* "" until the engine has said it */
 	unsigned engine_api;     /* NN, 0 until known */
 	unsigned engine_api_min; /* NN of the oldest that it speaks */
+	unsigned version_age;    /* s since it was asked */
 	struct fetch *version, *usage;
 	unsigned usage_age;    /* s since images were last counted */
 	uint64_t usage_builds; /* begun and over when images were last counted */
-	struct event *tick;    /* asks for the version until it is known, sweeps the spool */
+	struct event *tick;    /* asks for the version, sweeps the spool */
 	struct exporting *exports;
 	struct ending *endings;
 	struct load_waiter *finders; /* whose content is not known yet */
@@ -152,6 +153,10 @@ void life_policies(struct life *l, unsigned version); /* of the settings as they
 json_t *life_policy_name(const struct policy *p);     /* {version, hash, mode} */
 void reload_tick(struct life *l);
 void reload_stop(struct life *l);
+
+/* life_engine.c */
+void engine_ask(void *life);      /* which engine is it? Tells l->proxy. */
+void engine_tick(struct life *l); /* every second */
 
 /* life_usage.c */
 void usage_tick(struct life *l);

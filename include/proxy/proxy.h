@@ -27,6 +27,12 @@ struct kept {
 	struct buf body;
 };
 
+enum engine_verdict {
+	ENGINE_UNKNOWN = 0,
+	ENGINE_TESTED,
+	ENGINE_REFUSED, /* never tested: it gets no build */
+};
+
 /*
  * The data road: one session for each client connection of a task's socket. What all sessions share is here.
  * The service owns everything that it points to.
@@ -44,8 +50,12 @@ struct proxy {
 	struct gate *gate;
 	struct audit *audit;
 	const struct settings *settings;
-	const char *engine; /* its version, "" until it is known */
-	int engine_zstd;    /* the engine reads zstd contexts itself (20.10 does not) */
+	const char *engine;               /* its version, "" until it is known */
+	enum engine_verdict engine_state; /* may it be given builds? Unknown again after a call that failed */
+	char engine_why[512];             /* as struct err has it */
+	void (*ask_engine)(void *arg);    /* a build waits for proxy_engine() */
+	void *ask_engine_arg;
+	int engine_zstd; /* the engine reads zstd contexts itself (20.10 does not) */
 	struct session *sessions;
 	struct wake *wakes; /* builds that were given up and still end in the engine */
 	void (*on_quiet)(void *arg, struct task *task); /* the last of a task's wakes is over; may be NULL */
@@ -61,6 +71,10 @@ struct proxy {
 /* A new client connection of the task; takes fd. Over the task's limit it gets a clear answer and is closed.
  */
 void proxy_accept(struct proxy *p, struct task *task, int fd);
+
+/* The engine has told what it is, or could not be asked (UNKNOWN with e): builds that wait for it go on, or
+ * end. why is for REFUSED and UNKNOWN. */
+void proxy_engine(struct proxy *p, enum engine_verdict v, const struct err *why);
 
 /* Ends every session of the task at once; `why` is what the audit says. Its builds may outlive that for a
  * moment: proxy_waking(). */

@@ -63,6 +63,7 @@ struct building {
 	int pulled;       /* it has been pulled: once is enough */
 	size_t foreign_count;
 	char foreign[DOCKERFILE_BASES_MAX][REFERENCE_ID_MAX]; /* ids of base images, which no step makes */
+	int waits;                                            /* for what the engine is: proxy_engine() */
 	int resolving, resolved; /* the Dockerfile is known; its base images are */
 	struct fetch *fetch;
 	struct filter *context, *output; /* borrowed from the pumps */

@@ -24,9 +24,11 @@ static const struct {
 	enum log_level tells; /* that the kernel lacks something: once for a service, not for each image */
 } profiles[CONFINE_PROFILES] = {
 	[CONFINE_FRONT] = { MOST, 0, MOST, LOG_LEVEL_INFO },
-	[CONFINE_GATE] = { 32, 0, 1 * GIB, LOG_LEVEL_DEBUG }, /* policies of 10000 tasks */
+	/* policies of 10000 tasks; the kernel passes no descriptor on (ETOOMANYREFS) while the user, whatever
+	 * its programs, has more of them under way than this */
+	[CONFINE_GATE] = { 1024, 0, 1 * GIB, LOG_LEVEL_DEBUG },
 	[CONFINE_KEEPER] = { 32, 0, 1 * GIB, LOG_LEVEL_DEBUG },
-	[CONFINE_SPAWNER] = { 64, MOST, MOST, LOG_LEVEL_DEBUG },
+	[CONFINE_SPAWNER] = { 1024, MOST, MOST, LOG_LEVEL_DEBUG },
 	[CONFINE_EXPORT] = { 32, MOST, 2 * GIB, LOG_LEVEL_DEBUG }, /* the compressor has a thread */
 	[CONFINE_LOAD] = { 32, MOST, 2 * GIB, LOG_LEVEL_DEBUG },
 	[CONFINE_UPLOADER] = { 1024, 0, 2 * GIB, LOG_LEVEL_INFO },

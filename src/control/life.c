@@ -25,7 +25,7 @@
 #include "task/spool.h"
 #include "task/task.h"
 
-enum { VERSION_MAX = 64 * 1024, VERSION_SECONDS = 10, ZSTD_SINCE = 23 };
+enum { PING_MAX = 64 * 1024, PING_SECONDS = 10 };
 
 void
 life_say(life_answer_cb *cb, void *arg, int status, json_t *answer)
@@ -64,75 +64,6 @@ life_record(struct life *l, const struct task *task, const char *event, const ch
 	json_decref(r);
 }
 
-unsigned
-life_api(const struct life *l)
-{
-	enum { USUAL = 41 };
-
-	return l->engine_api != 0 && l->engine_api < USUAL ? l->engine_api : USUAL;
-}
-
-void
-life_fit_api(const struct life *l, struct task *task)
-{
-	struct policy *p;
-
-	if (l->engine_api == 0)
-		return;
-	p = policy_dup(task->policy); /* requests under way keep theirs as it is */
-	if (p->api_max > l->engine_api)
-		p->api_max = l->engine_api;
-	if (p->api_min < l->engine_api_min)
-		p->api_min = l->engine_api_min;
-	p->api_usual = p->api_max;
-	policy_unref(task->policy);
-	task->policy = p;
-}
-
-/* What the engine can bounds what is spoken with every task. */
-static void
-take_version(struct life *l, json_t *answer)
-{
-	unsigned minor = 0, least = 24;
-
-	(void)snprintf(
-	    l->engine_version, sizeof l->engine_version, "%s", json_str(answer, "Version", "unknown"));
-	(void)sscanf(json_str(answer, "MinAPIVersion", ""), "1.%u", &least);
-	if (sscanf(json_str(answer, "ApiVersion", ""), "1.%u", &minor) != 1 || minor < 24 || least > minor) {
-		log_error("life", "engine version '%s' has no usable ApiVersion", l->engine_version);
-		return;
-	}
-	l->engine_api = minor;
-	l->engine_api_min = least;
-	l->proxy.engine_zstd = atoi(l->engine_version) >= ZSTD_SINCE;
-	for (struct task *t = tasks_first(l->tasks); t != NULL; t = t->next)
-		life_fit_api(l, t);
-	log_info("life", "engine %s, API 1.%u", l->engine_version, minor);
-	held_tidy(l);
-}
-
-static void
-on_version(void *arg, unsigned status, json_t *answer, const struct err *e)
-{
-	struct life *l = arg;
-
-	l->version = NULL;
-	if (status == 200 && json_is_object(answer))
-		take_version(l, answer);
-	else
-		log_warn("life", "the engine does not tell its version: %s",
-		    status ? "unexpected answer" : e->text);
-}
-
-static void
-ask_version(struct life *l)
-{
-	static struct call c; /* 100 KiB */
-
-	call_start(&c, ROUTE_VERSION, "", 0);
-	l->version = fetch_start(l->loop, l->gate, &c, VERSION_MAX, VERSION_SECONDS, on_version, l);
-}
-
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -140,10 +71,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (l->engine_api == 0 && l->version == NULL)
-		ask_version(l);
-	if (l->unused)
-		held_tidy(l);
+	engine_tick(l);
 	usage_tick(l);
 	fetchings_tick(l);
 	reload_tick(l);
@@ -182,6 +110,8 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 	life_policies(l, tasks_version(t));
 	l->proxy = (struct proxy){ .loop = loop, .gate = g, .audit = a, .settings = s, .use.disk_free = -1 };
 	l->proxy.engine = l->engine_version;
+	l->proxy.ask_engine = engine_ask;
+	l->proxy.ask_engine_arg = l;
 	l->proxy.on_quiet = end_quiet;
 	l->proxy.on_quiet_arg = l;
 	l->unused = 1; /* perhaps: we may have died before the engine was rid of them */
@@ -190,7 +120,7 @@ life_new(struct loop *loop, const struct settings *s, struct gate *g, struct aud
 		abort();
 	(void)event_add(l->tick, &(struct timeval){ .tv_sec = 1 });
 	l->fetch_notify = -1;
-	ask_version(l);
+	engine_tick(l);
 	if (fetchings_open(l, e) < 0 || resume(l, e) < 0) {
 		life_free(l);
 		return NULL;
@@ -239,15 +169,20 @@ static void
 on_ping(void *arg, unsigned status, json_t *ignored, const struct err *e)
 {
 	struct asking *a = arg;
-	int engine = status == 200, spool = access(a->life->settings->spool_dir, W_OK) == 0;
-	json_t *answer = json_pack("{s:b,s:s,s:b,s:s}", "engine", engine, "engineVersion",
-	    a->life->engine_version, "spool", spool, "message",
-	    !engine  ? (status ? "the engine does not answer as it should" : e->text)
+	const struct life *l = a->life;
+	int engine = status == 200, spool = access(l->settings->spool_dir, W_OK) == 0;
+	int tested = l->proxy.engine_state == ENGINE_TESTED;
+	json_t *answer = json_pack("{s:b,s:s,s:i,s:i,s:b,s:b,s:s}", "engine", engine, "engineVersion",
+	    l->engine_version, "engineApi", (int)l->engine_api, "engineApiMin", (int)l->engine_api_min,
+	    "engineTested", tested, "spool", spool, "message",
+	    !engine ? (status ? "the engine does not answer as it should" : e->text)
+	    : !tested
+	        ? (l->proxy.engine_why[0] ? l->proxy.engine_why : "the engine has not told its version yet")
 	    : !spool ? "the spool directory is not writable"
 	             : "ready");
 
 	(void)ignored;
-	life_say(a->cb, a->arg, engine && spool ? 200 : 503, answer);
+	life_say(a->cb, a->arg, engine && tested && spool ? 200 : 503, answer);
 	free(a);
 }
 
@@ -259,7 +194,7 @@ life_ready(struct life *l, life_answer_cb *cb, void *arg)
 
 	*a = (struct asking){ cb, arg, l };
 	call_start(&c, ROUTE_PING, "", 0);
-	(void)fetch_start(l->loop, l->gate, &c, VERSION_MAX, VERSION_SECONDS, on_ping, a);
+	(void)fetch_start(l->loop, l->gate, &c, PING_MAX, PING_SECONDS, on_ping, a);
 }
 
 char *

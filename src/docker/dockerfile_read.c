@@ -262,8 +262,12 @@ dockerfile_read_from(struct dockerfile_reader *r, const struct dockerfile_instru
 	if (check_from(in, e) < 0)
 		return -1;
 	r->stage_count++;
-	if (r->behind)
-		return 0;
+	if (r->behind) { /* not built, but parsed */
+		int rc = n == 3 ? take_stage_name(r, in, &w[2], e) : 0;
+
+		r->stage[0] = '\0';
+		return rc;
+	}
 	r->facts->stages++;
 	/* the base is looked up first: a stage is not its own base */
 	if (use_base(r, in, &w[0], e) < 0)

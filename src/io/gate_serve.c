@@ -105,6 +105,23 @@ make_call(struct serving *s, const void *bytes, size_t len, struct buf *head, st
 	return fd;
 }
 
+/* Descriptors of other programs of this user that are on their way count as well (ETOOMANYREFS): soon they
+ * are not. */
+static int
+send_reply(int sock, const struct msghdr *m)
+{
+	enum { TRIES = 100, PAUSE = 5 /* ms */ };
+
+	for (int n = 0;;) {
+		if (sendmsg(sock, m, MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno != EINTR && (errno != ETOOMANYREFS || ++n == TRIES))
+			return -1;
+		if (errno == ETOOMANYREFS)
+			(void)poll(NULL, 0, PAUSE);
+	}
+}
+
 static void
 reply(int sock, uint32_t ticket, int fd, const struct err *e)
 {
@@ -129,8 +146,13 @@ reply(int sock, uint32_t ticket, int fd, const struct err *e)
 		r.replaced = e->rule != NULL && strcmp(e->rule, replaced) == 0;
 	}
 	(void)snprintf(r.text, sizeof r.text, "%s", e->text);
-	while (sendmsg(sock, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	if (send_reply(sock, &m) < 0 && fd >= 0) { /* the front must not wait for ever */
+		m.msg_control = NULL;
+		m.msg_controllen = 0;
+		r.status = 503;
+		(void)snprintf(r.text, sizeof r.text, "the engine's connection cannot be passed on: %m");
+		(void)send_reply(sock, &m);
+	}
 	if (fd >= 0)
 		close(fd);
 }

@@ -173,6 +173,7 @@ static const struct rule_row rows[] = {
 	NO("http2-preface", unread)
 	/* nothing could be done */
 	NO("engine", engine)
+	NO("engine-untested", "what this engine makes of a Dockerfile or of a parameter was never compared with what is judged")
 	NO("audit", "what is not recorded is not done")
 	NO("state", engine)
 	NO("gate", "the second judgement is never the one that lets through")

@@ -1,5 +1,6 @@
 /* The build context on its way to the engine, and the base images that its Dockerfile names. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -248,6 +249,39 @@ claim_stages(struct session *s, struct err *e)
 	return 0;
 }
 
+/* 1 when the engine may be given the build, 0 when it has to tell first what it is, -1 when it may not. */
+static int
+engine_fits(struct session *s, struct err *e)
+{
+	struct proxy *p = s->proxy;
+
+	if (p->engine_state == ENGINE_REFUSED)
+		return err_refuse(e, 503, "engine-untested", "%s", p->engine_why);
+	s->x->build->waits = p->engine_state == ENGINE_UNKNOWN;
+	if (s->x->build->waits)
+		p->ask_engine(p->ask_engine_arg);
+	return !s->x->build->waits;
+}
+
+void
+proxy_engine(struct proxy *p, enum engine_verdict v, const struct err *why)
+{
+	struct session *next;
+
+	p->engine_state = v;
+	(void)snprintf(p->engine_why, sizeof p->engine_why, "%s", why == NULL ? "" : why->text);
+	for (struct session *s = p->sessions; s != NULL; s = next) {
+		next = s->next;
+		if (s->x == NULL || s->x->build == NULL || !s->x->build->waits)
+			continue;
+		s->x->build->waits = 0;
+		if (v == ENGINE_UNKNOWN)
+			build_stop(s, why);
+		else
+			session_step(s);
+	}
+}
+
 static int
 engine_has_spoken(const struct session *s)
 {
@@ -280,7 +314,12 @@ step_upload(struct session *s)
 			return reply_refuse(s, &e);
 		}
 		b->resolving = 1;
-		if (!resolve_bases(s))
+		rc = b->waits ? 0 : engine_fits(s, &e);
+		if (rc < 0) {
+			record_refusal(s, &e);
+			return reply_refuse(s, &e);
+		}
+		if (rc == 0 || !resolve_bases(s))
 			return STEP_WAIT;
 		x->build->resolved = 1;
 		keep_pairs(x->build);

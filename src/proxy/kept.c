@@ -53,6 +53,7 @@ void
 kept_forget(struct proxy *p)
 {
 	p->kept_ping.at = p->kept_version.at = 0;
+	p->engine_state = ENGINE_UNKNOWN; /* another one may answer next */
 }
 
 void

@@ -1,8 +1,9 @@
 """The engine fails, lies or dies: the client sees a clean error or a cut answer, and never waits for ever."""
+import queue
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/lib")
-from script import answer, built, chunked_answer, context, image_id, line, saved, wire
+from script import WAIT, answer, built, chunked_answer, context, image_id, line, saved, wire
 from tap import contains, equal, lacks, main, ok, until
 
 UP = "/v1.41/build?t=app:1"
@@ -236,6 +237,62 @@ def restarted(rig):
     records = [r for r in rig.task.audit() if r.get("rule") == "service-stopping" and r["event"] == "decision"]
     equal(sorted(r["judged"] for r in records), ["/build", "/images/json"], "records")
     rig.alive()
+
+
+def lose_engine(rig):
+    """A call that fails: who answers next may be another engine."""
+    c = rig.ask("GET", "/v1.41/images/json")
+    rig.engine.expect("GET", "/images/json").drop()
+    equal(c.answer().status, 502, "a call that fails")
+
+
+def ready(rig):
+    return rig.proxy.control("GET", "/readyz")
+
+
+@wire("an engine that was never tested gets no build, and is not ready")
+def untested_engine(rig):
+    mine = rig.build("app:1", image_id("a"))
+    until(lambda: ready(rig)[0] == 200, "ready")
+    known = rig.engine.VERSION
+    for api in ("1.40", "1.52", "1.99"):
+        rig.engine.VERSION = dict(known, Version="99.0", ApiVersion=api)
+        lose_engine(rig)
+        until(lambda: "speaks API %s" % api in ready(rig)[1]["message"], "not ready, with API " + api)
+        equal(ready(rig)[0], 503, "readyz")
+        before = len(rig.engine.seen)
+        reply = rig.ask("POST", "/build?t=app:1", body=context()).answer()
+        equal(reply.status, 503, "a build")
+        contains(reply.text, "rule: engine-untested", "engine.newestApi", "1." + api.partition(".")[2])
+        ok(not any("/build" in one for one in rig.engine.seen[before:]), "the engine hears nothing of it")
+    rig.engine.VERSION = known
+    lose_engine(rig)
+    until(lambda: ready(rig)[0] == 200, "ready again")
+    rig.build("app:2", image_id("b"))
+    ok(mine, "image")
+
+
+@wire("a build waits until the engine has told again what it is")
+def build_waits(rig):
+    until(lambda: ready(rig)[0] == 200, "ready")
+    held = queue.Queue()
+    rig.engine.handlers = [("GET", "/version", held.put)]
+    lose_engine(rig)
+    c = rig.ask("POST", UP, body=context())
+    e = held.get(timeout=WAIT)
+    ok(c.quiet(), "no answer yet")
+    ok(not any("/build" in one for one in rig.engine.seen), "the engine has not heard of the build")
+    e.send(answer(200, rig.engine.VERSION))
+    e.close()
+    build = rig.engine.expect("POST", "/build")
+    build.read()
+    build.send(chunked_answer(*built(image_id("a"), rig.task.prefix + "docker.io/library/app:1")))
+    build.close()
+    equal(c.answer().status, 200, "the build")
+    lose_engine(rig)
+    c = rig.ask("POST", UP, body=context())
+    held.get(timeout=WAIT).drop()
+    equal(c.answer().status, 502, "an engine that does not tell")
 
 
 main()
