@@ -5,10 +5,12 @@
 #include "io/gate.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -352,6 +354,90 @@ versions(void)
 	is_int(base_by(2), 0, "changes nothing");
 }
 
+enum { CROWD_UID = 61733, CROWD = 1265 }; /* descriptors under way of a user that nobody else is */
+
+static void
+crowd(int on, int pair[2])
+{
+	int fds[253];
+	char control[CMSG_SPACE(sizeof fds)] = { 0 }, byte = 0;
+	struct iovec v = { &byte, 1 };
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control
+	};
+
+	if (!on) { /* what nobody took goes with its socket */
+		close(pair[0]);
+		close(pair[1]);
+		return;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+		_exit(2);
+	for (int i = 0; i < 253; i++)
+		fds[i] = pair[0];
+	CMSG_FIRSTHDR(&m)->cmsg_level = SOL_SOCKET;
+	CMSG_FIRSTHDR(&m)->cmsg_type = SCM_RIGHTS;
+	CMSG_FIRSTHDR(&m)->cmsg_len = CMSG_LEN(sizeof fds);
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fds, sizeof fds);
+	for (int i = 0; i < CROWD; i += 253)
+		if (sendmsg(pair[0], &m, 0) < 0)
+			_exit(3);
+}
+
+static unsigned
+own_by_name(void)
+{
+	struct err e = { 0 };
+	unsigned status;
+
+	call_start(&c, ROUTE_IMAGE_INSPECT, NS, 41);
+	(void)call_add(&c, PARAM_NAME, "dind.invalid/" NS "/docker.io/library/app:1", &e);
+	send_call();
+	status = answer();
+	(void)engine_heard();
+	return status;
+}
+
+/* As a user of its own, so that what is under way counts for nobody else. */
+static void
+be_crowded(void)
+{
+	struct rlimit most;
+	int pair[2];
+	unsigned early, crowded, after;
+
+	(void)getrlimit(RLIMIT_NOFILE, &most);
+	most.rlim_cur = most.rlim_max;
+	if (most.rlim_max < 2 * CROWD || setrlimit(RLIMIT_NOFILE, &most) < 0 || setgroups(0, NULL) < 0 ||
+	    setresgid(CROWD_UID, CROWD_UID, CROWD_UID) < 0 || setresuid(CROWD_UID, CROWD_UID, CROWD_UID) < 0)
+		_exit(77);
+	tickets = 0;
+	start();
+	post(GATE_POLICY, NS, "{}", 2);
+	early = own_by_name();
+	crowd(1, pair);
+	crowded = own_by_name();
+	crowd(0, pair);
+	after = own_by_name();
+	stop();
+	_exit(early == 0 && crowded == 503 && after == 0 ? 0 : 1);
+}
+
+static void
+descriptors_under_way(void)
+{
+	int status;
+	pid_t child = geteuid() == 0 ? fork() : 0;
+
+	if (geteuid() != 0)
+		return;
+	if (child == 0)
+		be_crowded();
+	(void)waitpid(child, &status, 0);
+	ok(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77),
+	    "a connection that cannot be passed on is refused, not forgotten");
+}
+
 int
 main(void)
 {
@@ -363,5 +449,6 @@ main(void)
 	policies();
 	versions();
 	stop();
+	descriptors_under_way();
 	return tap_end();
 }
