@@ -33,7 +33,8 @@ struct err;
 	    "signed statement")                                                                              \
 	X(TASK_EVIDENCE, GET, "/v1/tasks/{id}/evidence", 0, "200",                                           \
 	    "Records of the task's sealed artifacts and of the images loaded for it: `{taskId, runId, "      \
-	    "artifacts: [...], uploads: [{name, sha256}], loads: [...]}`, see evidence.md. Ask before the task is ended")               \
+	    "artifacts: [...], uploads: [{name, sha256}], loads: [...]}`, see evidence.md. Ask before the "  \
+	    "task is ended")                                                                                 \
 	X(TASK_END, DELETE, "/v1/tasks/{id}", 0, "200, 202",                                                 \
 	    "Cancels the task's builds and removes all that it has here, at once: `{id, state, removed}`. "  \
 	    "An unknown task is fine. 202 with the state `cleaning` when the engine does not answer: it "    \
