@@ -36,7 +36,14 @@ struct life;
 	    "Disk that the images of tasks take beyond their bases, as last counted")                        \
 	X(DISK_FREE, "dind_proxy_engine_disk_free_bytes", GAUGE, "",                                         \
 	    "Free space of engine.dataRoot; absent where it cannot be seen")                                 \
-	X(IMAGE_LOADS, "dind_proxy_image_loads_total", COUNTER, "", "Images that were loaded for tasks")     \
+	X(IMAGE_LOADS, "dind_proxy_image_loads_total", COUNTER, "",                                          \
+	    "Images that tasks were given: loaded, or in the engine already")                                \
+	X(LOAD_FAILURES, "dind_proxy_image_load_failures_total", COUNTER, "fault",                           \
+	    "Loads that failed, by whose fault it was: worker, task, service")                               \
+	X(LOAD_FETCHED, "dind_proxy_image_load_fetched_bytes_total", COUNTER, "",                            \
+	    "Bytes that were fetched from the store to load images")                                         \
+	X(LOAD_SAVED, "dind_proxy_image_load_saved_bytes_total", COUNTER, "",                                \
+	    "Bytes that were not fetched, because the engine had their layers")                              \
 	X(ARTIFACTS, "dind_proxy_artifacts", GAUGE, "state",                                                 \
 	    "Declared artifacts of tasks that are registered: queued, exporting, handed off, failed")        \
 	X(POLICY, "dind_proxy_policy_info", GAUGE, "version, hash, mode", "The host's policy, always 1")     \

@@ -23,6 +23,12 @@ static const char *const faults[] = {
 	[FAULT_SERVICE] = "service",
 };
 
+const char *
+load_fault_word(enum load_fault fault)
+{
+	return faults[fault];
+}
+
 enum load_fault
 load_fault_of(const char *word)
 {

@@ -82,6 +82,7 @@ int load_good(struct load_waiter *w, const char *key, const char *name, const ch
 /* what: of whom the failure is to be known */
 void load_bad(struct load_waiter *w, const struct err *why, enum load_fault fault);
 void load_waiter_free(struct load_waiter *w);
+const char *load_fault_word(enum load_fault fault);
 enum load_fault load_fault_of(const char *word);
 /* {"status", "fault", "error"} of a result. */
 enum load_fault load_read_failure(const json_t *result, struct err *e);

@@ -13,6 +13,7 @@
 #include "base/stamp.h"
 #include "base/version.h"
 #include "control/life_parts.h"
+#include "life_loading.h"
 #include "policy/route.h"
 #include "policy/rule.h"
 #include "task/task.h"
@@ -67,6 +68,15 @@ NUMBER(IMAGES, p->sums.images)
 NUMBER(NAMES, p->sums.names)
 NUMBER(IMAGES_BYTES, p->sums.disk)
 NUMBER(IMAGE_LOADS, p->life->loads)
+NUMBER(LOAD_FETCHED, p->life->load_fetched)
+NUMBER(LOAD_SAVED, p->life->load_saved)
+
+static void
+print_LOAD_FAILURES(const struct printing *p)
+{
+	for (size_t i = 0; i < sizeof p->life->load_failures / sizeof p->life->load_failures[0]; i++)
+		put_labelled(p, "fault", load_fault_word((enum load_fault)i), p->life->load_failures[i]);
+}
 NUMBER(POLICY_LOADED, p->life->loaded / 1000)
 NUMBER(STARTED, p->life->started / 1000)
 
