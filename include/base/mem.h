@@ -11,7 +11,10 @@
 void *mem_new(size_t size);                     /* zeroed */
 void *mem_array(size_t n, size_t size);         /* zeroed, overflow-checked */
 void *mem_grow(void *p, size_t n, size_t size); /* realloc, overflow-checked */
-char *mem_str(const char *s);                   /* NULL stays NULL */
+/* malloc(3) and realloc(3) with that end, for libraries: some go on without what they could not get. */
+void *mem_must(size_t size);
+void *mem_must_again(void *p, size_t size);
+char *mem_str(const char *s); /* NULL stays NULL */
 char *mem_strn(const char *s, size_t len);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -9,6 +9,9 @@ struct event_base;
  */
 struct loop;
 
+/* Before anything else of libevent: what it cannot allocate ends the process, as base/mem.h says. */
+void loop_memory(void);
+
 struct loop *loop_new(void);
 void loop_free(struct loop *l); /* runs what is still deferred */
 

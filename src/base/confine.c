@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -46,6 +47,33 @@ free_wiped(void *p)
 	free(p);
 }
 
+static void *
+crypto_alloc(size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return size > 0 ? mem_must(size) : NULL;
+}
+
+static void *
+crypto_realloc(void *p, size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (size > 0)
+		return mem_must_again(p, size);
+	free(p);
+	return NULL;
+}
+
+static void
+crypto_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	free(p);
+}
+
 void
 confine_start(void)
 {
@@ -56,7 +84,9 @@ confine_start(void)
 #ifndef WITH_ASAN
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a core pattern that is a pipe ignores the limit */
 #endif
-	json_set_alloc_funcs(malloc, free_wiped);
+	/* jansson leaves out of an object what it has no memory for: a record without its decision */
+	json_set_alloc_funcs(mem_must, free_wiped);
+	(void)CRYPTO_set_mem_functions(crypto_alloc, crypto_realloc, crypto_free);
 }
 
 void

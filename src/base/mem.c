@@ -36,6 +36,18 @@ mem_grow(void *p, size_t n, size_t size)
 	return must(reallocarray(p, n ? n : 1, size));
 }
 
+void *
+mem_must(size_t size)
+{
+	return must(malloc(size ? size : 1));
+}
+
+void *
+mem_must_again(void *p, size_t size)
+{
+	return must(realloc(p, size ? size : 1));
+}
+
 char *
 mem_str(const char *s)
 {

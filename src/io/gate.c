@@ -134,7 +134,9 @@ send_waiting(struct gate *g)
 		next = t->next;
 		if (t->message == NULL)
 			continue;
-		n = send(g->fd, t->message, t->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		do
+			n = send(g->fd, t->message, t->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		while (n < 0 && errno == EINTR);
 		if (n < 0) {
 			if (errno == EAGAIN || errno == ENOBUFS)
 				(void)event_add(g->writer, NULL);

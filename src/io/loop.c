@@ -41,6 +41,12 @@ on_top(evutil_socket_t fd, short what, void *arg)
 	run_deferred(arg);
 }
 
+void
+loop_memory(void)
+{
+	event_set_mem_functions(mem_must, mem_must_again, free);
+}
+
 struct loop *
 loop_new(void)
 {

@@ -379,6 +379,7 @@ main(int argc, char **argv)
 
 	notify_open();
 	confine_start();
+	loop_memory();
 	log_setup("dind-proxyd", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
 	if (settings_load(&s.settings, s.config, &e) < 0) {
 		log_error("proxyd", "%s", e.text);

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/settings.h"
 #include "base/version.h"
+#include "io/loop.h"
 #include "io/notify.h"
 #include "io/signer.h"
 #include "task/provenance.h"
@@ -271,6 +272,7 @@ main(int argc, char **argv)
 	read_arguments(&p, argc, argv);
 	notify_open();
 	confine_start();
+	loop_memory();
 	log_setup("dind-uploader", LOG_LEVEL_INFO, getenv("JOURNAL_STREAM") != NULL);
 	if (settings_load(&p.settings, p.config, &e) < 0) {
 		log_error("uploader", "%s", e.text);

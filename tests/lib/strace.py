@@ -49,11 +49,12 @@ def points(calls, stride=1):
 class Strace:
     """A program that runs (words) or is joined (pid) under strace. It ends as the program does."""
 
-    def __init__(self, words=None, inject=None, pid=None, calls=FILES, follow=True, **more):
+    def __init__(self, words=None, inject=None, pid=None, calls=FILES, follow=True, path=None, **more):
         handle, self.log = tempfile.mkstemp(prefix="dind-strace.")
         os.close(handle)
         prefix = ["strace", *(["-f"] if follow else []), "-o", self.log, "-e", "signal=none", "-s", "64", "-y", "-e", "trace=" + ",".join(calls)]
         prefix += ["-e", "inject=" + inject] if inject else []
+        prefix += ["-P", path] if path else []
         if pid is None:
             self.process = subprocess.Popen([*prefix, "-qq", *words], **more)
         else:
