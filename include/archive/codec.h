@@ -16,7 +16,8 @@ struct err;
  * bytes pass as they are). Trailing bytes behind the end of a compressed stream
  * are an error, so is a truncated one. max caps the bytes that come out (0 =
  * none): a decompression bomb ends with rule "context-bytes" or whatever rule
- * the caller names (status 413). Decoder memory is bounded: xz 68 MiB (its -9 needs 65), zstd window 2^27.
+ * the caller names (status 413). Decoder memory is bounded: xz 68 MiB (its -9 needs 65), zstd 8 MiB and
+ * a little (what its levels up to 19 need), 128 MiB with CODEC_LONG.
  * Damage is status 400, rule left to the user.
  */
 enum codec {
@@ -26,6 +27,7 @@ enum codec {
 	CODEC_XZ = 4,
 	CODEC_ZSTD = 8,
 	CODEC_LZ4 = 16,
+	CODEC_LONG = 32, /* with CODEC_ZSTD: windows up to 128 MiB (zstd --long), not only up to 8 MiB */
 };
 enum { CODEC_SNIFF = 6 };
 

@@ -1,6 +1,7 @@
 #ifndef BASE_FS_H
 #define BASE_FS_H
 
+#include <ftw.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -30,6 +31,14 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *e);
 
 /* fsync of the directory itself. */
 int fs_sync_dir(const char *path, struct err *e);
+
+/*
+ * Calls visit() for all that is below path, then for path itself: a directory after what is in it, links are
+ * not followed. nftw(3) says what visit() is given; it ends the walk with a value that is not 0, which is
+ * returned.
+ */
+typedef int fs_visit(const char *path, const struct stat *st, int type, struct FTW *where);
+int fs_walk(const char *path, fs_visit *visit);
 
 /* Removes a file or a whole tree, never following links; missing is fine. */
 int fs_remove_tree(const char *path, struct err *e);

@@ -62,7 +62,7 @@ sniff(struct codec_reader *r, struct buf *in, int eof, struct err *e)
 	if (buf_len(in) < CODEC_SNIFF && !eof)
 		return FILTER_MORE;
 	kind = codec_sniff(buf_ptr(in), buf_len(in));
-	r->decoder = decoder_of(kind);
+	r->decoder = decoder_of(kind == CODEC_ZSTD ? kind | (r->accept & CODEC_LONG) : kind);
 	r->sniffed = 1;
 	if (r->decoder == NULL)
 		return AGAIN;
@@ -179,7 +179,7 @@ codec_reader_kind(const struct filter *f)
 {
 	const struct codec_reader *r = (const struct codec_reader *)f;
 
-	return r->decoder ? r->decoder->kind : CODEC_NONE;
+	return r->decoder ? (enum codec)(r->decoder->kind & ~(unsigned)CODEC_LONG) : CODEC_NONE;
 }
 
 int

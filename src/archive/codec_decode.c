@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -13,7 +14,8 @@
 
 enum {
 	XZ_MEMORY_MAX = 68 * 1024 * 1024, /* a 64 MiB dictionary, as xz -9 makes, and what goes with it */
-	ZSTD_WINDOW_LOG_MAX = 27,
+	ZSTD_WINDOW_LOG = 23,             /* levels up to 19 */
+	ZSTD_WINDOW_LOG_LONG = 27, /* --ultra and --long, as zstd(1) itself reads without being asked to */
 };
 
 struct decoding {
@@ -180,14 +182,36 @@ xz_close(struct decoding *d)
 }
 
 static struct decoding *
-zstd_open(void)
+zstd_window(int window_log)
 {
 	struct decoding *d = mem_new(sizeof *d);
 
 	d->u.zstd = ZSTD_createDCtx();
 	must(d->u.zstd != NULL);
-	must(!ZSTD_isError(ZSTD_DCtx_setParameter(d->u.zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX)));
+	must(!ZSTD_isError(ZSTD_DCtx_setParameter(d->u.zstd, ZSTD_d_windowLogMax, window_log)));
 	return d;
+}
+
+static struct decoding *
+zstd_open(void)
+{
+	return zstd_window(ZSTD_WINDOW_LOG);
+}
+
+static struct decoding *
+zstd_open_long(void)
+{
+	return zstd_window(ZSTD_WINDOW_LOG_LONG);
+}
+
+/* No allocation that a stream asks for goes above what its user granted. */
+static int
+zstd_damaged(size_t rc, struct err *e)
+{
+	if (ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge)
+		return damaged("zstd",
+		    "it needs a larger window than is allowed: compress it without --long and --ultra", e);
+	return damaged("zstd", ZSTD_getErrorName(rc), e);
 }
 
 /* A frame's first byte goes alone: when libzstd (1.5.4) sees a frame whole it takes a short cut, which is
@@ -203,7 +227,7 @@ zstd_step(struct decoding *d, struct codec_step *s, struct err *e)
 	s->in_len -= in.pos;
 	s->out_len -= out.pos;
 	if (ZSTD_isError(rc))
-		return damaged("zstd", ZSTD_getErrorName(rc), e);
+		return zstd_damaged(rc, e);
 	d->inside = rc != 0;
 	return rc == 0;
 }
@@ -249,11 +273,12 @@ static const struct decoder decoders[] = {
 	{ CODEC_BZIP2, "bzip2", bzip2_open, bzip2_step, bzip2_again, bzip2_close },
 	{ CODEC_XZ, "xz", xz_open, xz_step, nothing, xz_close },
 	{ CODEC_ZSTD, "zstd", zstd_open, zstd_step, nothing, zstd_close },
+	{ CODEC_ZSTD | CODEC_LONG, "zstd", zstd_open_long, zstd_step, nothing, zstd_close },
 	{ CODEC_LZ4, "lz4", lz4_open, lz4_step, nothing, lz4_close },
 };
 
 const struct decoder *
-decoder_of(enum codec kind)
+decoder_of(unsigned kind)
 {
 	for (size_t i = 0; i < sizeof decoders / sizeof decoders[0]; i++)
 		if (decoders[i].kind == kind)

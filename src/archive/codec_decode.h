@@ -19,7 +19,7 @@ struct codec_step {
 };
 
 struct decoder {
-	enum codec kind;
+	unsigned kind; /* enum codec; CODEC_ZSTD may be with CODEC_LONG */
 	const char *name;
 	struct decoding *(*open)(void);
 	/* 1: a member has ended, 0: not yet, -1: damaged. No progress is no error. */
@@ -28,6 +28,6 @@ struct decoder {
 	void (*close)(struct decoding *d);
 };
 
-const struct decoder *decoder_of(enum codec kind);
+const struct decoder *decoder_of(unsigned kind);
 
 #endif

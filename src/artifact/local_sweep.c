@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -95,7 +95,7 @@ local_sweep(struct store *s, struct err *e)
 		return 0;
 	}
 	path = mem_printf("%s/%s", l->dir, entry->d_name);
-	rc = nftw(path, visit, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	rc = fs_walk(path, visit);
 	if (rc < 0)
 		err_set(e, errno, "cannot walk '%s': %m", path);
 	free(path);

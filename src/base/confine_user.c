@@ -1,7 +1,6 @@
 /* Users, groups, capabilities, and who owns the directories. */
 
 #include <errno.h>
-#include <ftw.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "confine_private.h"
 
@@ -32,7 +32,7 @@ find_user(const char *name, uid_t *uid, gid_t *gid, struct err *e)
 	return 0;
 }
 
-static uid_t give_uid; /* nftw(3) passes nothing along */
+static uid_t give_uid; /* fs_walk() passes nothing along */
 static gid_t give_gid;
 
 static int
@@ -53,7 +53,7 @@ give_tree(const char *dir, uid_t uid, gid_t gid, struct err *e)
 
 	give_uid = uid;
 	give_gid = gid;
-	rc = nftw(path, give_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	rc = fs_walk(path, give_one);
 	if (rc != 0)
 		err_set(e, errno, "cannot give '%s' to user %u: %m", dir, uid);
 	free(path);

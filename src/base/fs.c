@@ -155,6 +155,16 @@ fs_mkdirs(const char *path, mode_t mode, struct err *e)
 	return rc;
 }
 
+int
+fs_walk(const char *path, fs_visit *visit)
+{
+	enum { DESCRIPTORS = 16 };
+
+	/* without FTW_MOUNT: an overlay file system may give files another device number than their directory
+	 */
+	return nftw(path, visit, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+}
+
 static int
 remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
 {
@@ -171,9 +181,5 @@ fs_remove_tree(const char *path, struct err *e)
 
 	if (lstat(path, &st) < 0 && errno == ENOENT)
 		return 0;
-	/* without FTW_MOUNT: an overlay file system may give files another device number than their directory
-	 */
-	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0)
-		return err_set(e, errno, "cannot remove '%s': %m", path);
-	return 0;
+	return fs_walk(path, remove_one) == 0 ? 0 : err_set(e, errno, "cannot remove '%s': %m", path);
 }

@@ -199,7 +199,8 @@ start(struct reading *r, int fd, const json_t *record)
 	r->fd = fd;
 	r->tag = "verify:latest"; /* of what nobody reads */
 	r->ask = (struct image_ask){ .mode = IMAGE_LOAD, .tags = &r->tag, .tag_count = 1 };
-	r->codec = codec_reader_new(CODEC_GZIP | CODEC_ZSTD | CODEC_LZ4, max > 0 ? max : 1, "tarball size");
+	r->codec = codec_reader_new(
+	    CODEC_GZIP | CODEC_ZSTD | CODEC_LONG | CODEC_LZ4, max > 0 ? max : 1, "tarball size");
 	r->image = image_filter_new(&r->ask, &r->facts);
 	r->hash = hash_new(HASH_SHA256);
 }

@@ -24,7 +24,7 @@ image_layer_start(struct image *m, struct err *e)
 	m->diff = hash_new(HASH_SHA256);
 	m->layer = layer_new(&m->entries);
 	m->sniffed = 0;
-	m->inflate = codec_reader_new(CODEC_GZIP | CODEC_ZSTD, max, "limit-image-bytes");
+	m->inflate = codec_reader_new(CODEC_GZIP | CODEC_ZSTD | CODEC_LONG, max, "limit-image-bytes");
 	return image_put_head(&m->ready, m->now->name, m->now->size, e);
 }
 

@@ -96,8 +96,8 @@ start(struct load *x, int engine_fd, struct err *e)
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != x->size)
 		return not_the_artifact(x, "size", e);
 	x->hash = hash_new(HASH_SHA256);
-	x->codec =
-	    codec_reader_new(CODEC_GZIP | CODEC_ZSTD | CODEC_LZ4, x->ask.max_bytes, "limit-image-bytes");
+	x->codec = codec_reader_new(
+	    CODEC_GZIP | CODEC_ZSTD | CODEC_LONG | CODEC_LZ4, x->ask.max_bytes, "limit-image-bytes");
 	x->image = image_filter_new(&x->ask, &x->facts);
 	return 0;
 }

@@ -304,7 +304,7 @@ test_kind(void)
 	buf_done(&out);
 }
 
-/* Refused: a window of 2^28, lz4's legacy format. Read: a skippable frame first, or alone. */
+/* Refused: windows above what was granted, lz4's legacy format. Read: a skippable frame first, or alone. */
 static void
 test_rows(void)
 {
@@ -313,9 +313,14 @@ test_rows(void)
 		size_t len;
 		int rc;
 		const char *name;
+		unsigned more;
 	} rows[] = {
-		{ "\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00", 9, -1, "a zstd window of 2^28 is refused" },
-		{ "\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", 9, FILTER_DONE, "a zstd window of 2^27 is read" },
+		{ "\x28\xb5\x2f\xfd\x00\x70\x01\x00\x00", 9, -1, "a zstd window of 2^24 is refused" },
+		{ "\x28\xb5\x2f\xfd\x00\x68\x01\x00\x00", 9, FILTER_DONE, "a zstd window of 2^23 is read" },
+		{ "\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00", 9, -1, "long: a zstd window of 2^28 is refused",
+		    CODEC_LONG },
+		{ "\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", 9, FILTER_DONE,
+		    "long: a zstd window of 2^27 is read", CODEC_LONG },
 		{ "\x50\x2a\x4d\x18\x04\x00\x00\x00"
 		  "abcd\x28\xb5\x2f\xfd\x00\x58\x01\x00\x00",
 		    21, FILTER_DONE, "a skippable frame is skipped" },
@@ -335,7 +340,7 @@ test_rows(void)
 		struct buf c = { 0 }, d = { 0 };
 
 		buf_add(&c, rows[i].bytes, rows[i].len);
-		is_int(decode(&c, ALL, 0, 1, 100, &d, &e), rows[i].rc, rows[i].name);
+		is_int(decode(&c, ALL | rows[i].more, 0, 1, 100, &d, &e), rows[i].rc, rows[i].name);
 		buf_done(&c);
 		buf_done(&d);
 	}
