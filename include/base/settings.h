@@ -91,6 +91,10 @@ struct err;
 	X(NAME, user, "user", "", 0, 0, "root", START,                                                       \
 	    "User that dind-proxyd (but for its gate) and dind-uploader become when root starts them; "      \
 	    "empty: no other")                                                                               \
+	X(STRING, task_scope, "task.scope", "", 0, 0, "", RELOAD,                                            \
+	    "Scope that a task with dind must hold, such as \"docker-worker:feature:dind\"; empty: none")    \
+	X(STRING, task_pool, "task.pool", "", 0, 0, "", RELOAD,                                              \
+	    "Worker pool of this host: task.scope with \":POOL\" behind it is good as well")                 \
 	X(INT, socket_mode, "task.socketMode", "438", 0, 511, "", RELOAD,                                    \
 	    "Mode of a task's socket, decimal; 438 is 0666: users of a container that are not root may "     \
 	    "build")                                                                                         \

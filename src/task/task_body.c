@@ -10,6 +10,7 @@
 #include "base/settings.h"
 #include "base/stamp.h"
 #include "docker/reference.h"
+#include "task/scope.h"
 #include "task_private.h"
 
 enum {
@@ -354,6 +355,7 @@ body_apply(struct task *t, const json_t *kept, int stored, struct err *e)
 	t->policy_given = json_incref(json_object_get(kept, "policy"));
 	t->limits_given = json_incref(json_object_get(kept, "limits"));
 	if (check_scopes(json_object_get(kept, "scopes"), e) < 0 ||
+	    (!stored && scope_check(t->home->settings, json_object_get(kept, "scopes"), e) < 0) ||
 	    take_time(json_object_get(kept, "expires"), "", &t->expires, e) < 0 ||
 	    take_allowed(t, t->policy_given, t->limits_given, stored, e) < 0 ||
 	    take_dind(t, json_object_get(kept, "dind"), stored, e) < 0)

@@ -82,4 +82,51 @@ def failing_task():
     equal((here["engine"].images(), here["engine"].containers()), here["before"], "images and containers on the engine")
 
 
+@test("task start: a claim as the queue gives it, with the scope that the operator asks for; star patterns; told twice; ended twice")
+def scopes():
+    proxy = Proxy(here["engine"].socket, **{"task.scope": "docker-worker:feature:dind", "task.pool": "proj/ci"})
+    cleanup(proxy.stop)
+    proxy.start()
+
+    def start(*scopes, dind=True):
+        claim = {
+            "status": {"taskId": slug(), "state": "running"},
+            "runId": 0,
+            "task": {"payload": {"features": {"dind": dind}}, "scopes": list(scopes), "expires": "2030-01-01T00:00:00Z", "metadata": {}},
+            "credentials": {"clientId": "task-client/x", "accessToken": "secret", "certificate": "{}"},
+        }
+        done = subprocess.run(
+            [BUILD + "/dindctl", "--config", proxy.config, "task", "start", "--task", "-", "--json"],
+            input=json.dumps(claim), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        )
+        return done.returncode, done.stdout, done.stderr, claim
+
+    for good in ("docker-worker:feature:dind", "docker-worker:*", "*", "docker-worker:feature:dind:proj/ci", "docker-worker:feature:dind:proj/*"):
+        status, out, err, claim = start("a", good)
+        equal((status, err), (0, ""), good)
+        ok(os.path.exists(json.loads(out)["socket"]), good)
+        proxy.good("DELETE", "/v1/tasks/" + json.loads(out)["id"])
+    for bad in ("docker-worker:feature:din", "docker-worker:feature:dind:other/*", "docker-worker:*:dind", "assume:docker-worker:feature:dind"):
+        status, out, err, claim = start(bad)
+        equal(status, 1, bad)
+        contains(err, "docker-worker:feature:dind:proj/ci")
+        equal(proxy.good("GET", "/v1/tasks"), [], "nothing is registered")
+    status, out, err, claim = start(dind=False)
+    equal((status, json.loads(out)["enabled"]), (0, False), "a task that does not ask needs no scope")
+
+    status, out, err, claim = start("*")
+    task = json.loads(out)
+    again = subprocess.run([BUILD + "/dindctl", "--config", proxy.config, "task", "start", "--task", "-", "--json"], input=json.dumps(claim), stdout=subprocess.PIPE, text=True)
+    equal((again.returncode, json.loads(again.stdout)["socket"]), (0, task["socket"]), "told twice")
+    kept = os.path.join(proxy.dir, "state/tasks", task["id"], "credentials.json")
+    reclaim = {"status": {}, "credentials": {"clientId": "task-client/x", "accessToken": "fresh", "certificate": "{}"}}
+    done = subprocess.run([BUILD + "/dindctl", "--config", proxy.config, "task", "credentials", task["id"]], input=json.dumps(reclaim), text=True)
+    equal((done.returncode, json.load(open(kept))["accessToken"], oct(os.stat(kept).st_mode & 0o777)), (0, "fresh", "0o600"))
+    for _ in range(2):
+        proxy.good("POST", "/v1/tasks/%s/finish" % task["id"], status=202)
+    for _ in range(2):
+        proxy.good("DELETE", "/v1/tasks/" + task["id"])
+    ok(not os.path.exists(kept), "the credentials are gone")
+
+
 main(setup)
