@@ -315,24 +315,25 @@ test_rows(void)
 		const char *name;
 		unsigned more;
 	} rows[] = {
-		{ "\x28\xb5\x2f\xfd\x00\x70\x01\x00\x00", 9, -1, "a zstd window of 2^24 is refused" },
-		{ "\x28\xb5\x2f\xfd\x00\x68\x01\x00\x00", 9, FILTER_DONE, "a zstd window of 2^23 is read" },
+		{ "\x28\xb5\x2f\xfd\x00\x70\x01\x00\x00", 9, -1, "a zstd window of 2^24 is refused", 0 },
+		{ "\x28\xb5\x2f\xfd\x00\x68\x01\x00\x00", 9, FILTER_DONE, "a zstd window of 2^23 is read",
+		    0 },
 		{ "\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00", 9, -1, "long: a zstd window of 2^28 is refused",
 		    CODEC_LONG },
 		{ "\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", 9, FILTER_DONE,
 		    "long: a zstd window of 2^27 is read", CODEC_LONG },
 		{ "\x50\x2a\x4d\x18\x04\x00\x00\x00"
 		  "abcd\x28\xb5\x2f\xfd\x00\x58\x01\x00\x00",
-		    21, FILTER_DONE, "a skippable frame is skipped" },
+		    21, FILTER_DONE, "a skippable frame is skipped", 0 },
 		{ "\x5f\x2a\x4d\x18\x04\x00\x00\x00"
 		  "abcd",
-		    12, FILTER_DONE, "skippable frame alone" },
-		{ "\x02\x21\x4c\x18\x02\x00\x00\x00\x10x", 10, -1, "lz4's legacy format is refused" },
+		    12, FILTER_DONE, "skippable frame alone", 0 },
+		{ "\x02\x21\x4c\x18\x02\x00\x00\x00\x10x", 10, -1, "lz4's legacy format is refused", 0 },
 		{ "\x1f\x8b\x08\xe0\0\0\0\0\0\3\3\0\0\0\0\0\0\0\0\0", 20, -1,
-		    "reserved gzip flags are refused" },
-		{ "BZh", 3, -1, "a magic alone is a cut stream" },
-		{ "plain", 5, FILTER_DONE, "other bytes pass" },
-		{ "", 0, FILTER_DONE, "and so do none" },
+		    "reserved gzip flags are refused", 0 },
+		{ "BZh", 3, -1, "a magic alone is a cut stream", 0 },
+		{ "plain", 5, FILTER_DONE, "other bytes pass", 0 },
+		{ "", 0, FILTER_DONE, "and so do none", 0 },
 	};
 	struct err e;
 
