@@ -58,6 +58,12 @@ int confine_claim(const char *user, const char *dir, mode_t mode, struct err *e)
 int confine_become(const char *user, struct err *e);
 
 /*
+ * Forks a helper with a socketpair (SOCK_SEQPACKET) between both: its pid in the parent, 0 in the child, -1;
+ * *fd is each one's own end.
+ */
+pid_t confine_fork(int *fd, struct err *e);
+
+/*
  * In a forked helper: its name, its parent's descriptors closed but for stdio and *fd (now 3), deaf to
  * SIGTERM, SIGINT and SIGHUP, which systemd and terminals send to all at once: it ends when its parent closes
  * the other end.

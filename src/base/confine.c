@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,6 +88,24 @@ confine_start(void)
 	/* jansson leaves out of an object what it has no memory for: a record without its decision */
 	json_set_alloc_funcs(mem_must, free_wiped);
 	(void)CRYPTO_set_mem_functions(crypto_alloc, crypto_realloc, crypto_free);
+}
+
+pid_t
+confine_fork(int *fd, struct err *e)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(e, errno, "socketpair: %m");
+	pid = fork();
+	if (pid < 0)
+		err_set(e, errno, "fork: %m");
+	*fd = pair[pid == 0];
+	close(pair[pid != 0]);
+	if (pid < 0)
+		close(*fd);
+	return pid;
 }
 
 void

@@ -80,25 +80,16 @@ static void __attribute__((noreturn)) be_gate(const struct settings *s, const ch
 int
 gate_fork(const struct settings *s, const char *config, pid_t *pid, int *fd, struct err *e)
 {
-	int pair[2], room = 2 * GATE_MESSAGE_MAX;
+	int room = 2 * GATE_MESSAGE_MAX;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(e, errno, "socketpair: %m");
-	for (int i = 0; i < 2; i++)
-		(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-	*pid = fork();
-	if (*pid < 0) {
-		close(pair[0]);
-		close(pair[1]);
-		return err_set(e, errno, "fork: %m");
-	}
-	if (*pid > 0) {
-		close(pair[1]);
-		*fd = pair[0];
+	*pid = confine_fork(fd, e);
+	if (*pid < 0)
+		return -1;
+	(void)setsockopt(*fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	if (*pid > 0)
 		return 0;
-	}
-	confine_child("dind-gate", &pair[1]);
-	be_gate(s, config, pair[1]);
+	confine_child("dind-gate", fd);
+	be_gate(s, config, *fd);
 }
 
 /* It may hold registry credentials. */

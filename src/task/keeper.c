@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "base/err.h"
 #include "keeper_private.h"
 
@@ -15,21 +16,10 @@ enum { ANSWER_MS = 10 * 1000 };
 int
 keeper_fork(const struct settings *s, pid_t *pid, int *fd, struct err *e)
 {
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(e, errno, "socketpair: %m");
-	*pid = fork();
-	if (*pid < 0) {
-		close(pair[0]);
-		close(pair[1]);
-		return err_set(e, errno, "fork: %m");
-	}
+	*pid = confine_fork(fd, e);
 	if (*pid == 0)
-		keeper_serve(s, pair[1]);
-	close(pair[1]);
-	*fd = pair[0];
-	return 0;
+		keeper_serve(s, *fd);
+	return *pid < 0 ? -1 : 0;
 }
 
 static int
