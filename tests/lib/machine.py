@@ -254,8 +254,11 @@ class Load:
                 except OSError as e:
                     self.refused.append(repr(e))
                     continue
-                if self._ask(s).startswith(self.want):
+                answer = self._ask(s)
+                if answer.startswith(self.want):
                     self.answered += 1
+                elif answer.startswith(b"HTTP/1.1 429 "):
+                    self.stopping.wait(0.1)  # faster than a task may ask
                 else:
                     self.cut += 1  # it was being served when the service ended
 
