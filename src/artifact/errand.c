@@ -1,7 +1,6 @@
 /* One request: find it, fetch what is missing of it, say how it ended. */
 
 #include <errno.h>
-#include <event2/util.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -307,25 +306,16 @@ pull_first(struct errand *x)
 static void
 find_again(struct errand *x, int64_t after, const struct err *why)
 {
-	struct timeval t;
-	uint32_t dice;
-	int64_t ms;
+	unsigned most = x->home->pace.tries;
+	struct err e = *why;
 
 	x->tries++;
-	if (x->tries >= x->home->pace.tries) {
-		struct err e = *why;
-
+	if (x->tries < most) {
+		pull_pause(x->pause, x->tries, most, after, why);
+	} else {
 		(void)err_wrap(&e, "given up after %u tries", x->tries);
 		fail(x, &e);
-		return;
 	}
-	evutil_secure_rng_get_bytes(&dice, sizeof dice);
-	ms = retry_pause(&retry_pace, x->tries, after, dice);
-	log_info("fetch", "request=%s: try %u of %u, the next in %lld ms: %s", x->id, x->tries,
-	    x->home->pace.tries, (long long)ms, why->text);
-	t = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
-	if (evtimer_add(x->pause, &t) < 0)
-		abort();
 }
 
 static void

@@ -78,6 +78,8 @@ struct pull {
 	void *arg;
 };
 
+/* Starts the timer for the pause before the next try, and says why. */
+void pull_pause(struct event *timer, unsigned tries, unsigned most, int64_t after, const struct err *why);
 void pull_init(struct pull *p, struct fetcher *home, struct source *source);
 void pull_start(struct pull *p);
 void pull_renewed(struct pull *p, struct source *source);

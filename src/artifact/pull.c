@@ -209,19 +209,18 @@ on_bytes(void *arg, const void *bytes, size_t len)
 
 /* --- what comes of a try */
 
-static void
-pause_for(struct pull *p, int64_t after, const struct err *why)
+void
+pull_pause(struct event *timer, unsigned tries, unsigned most, int64_t after, const struct err *why)
 {
 	struct timeval t;
 	uint32_t dice;
 	int64_t ms;
 
 	evutil_secure_rng_get_bytes(&dice, sizeof dice);
-	ms = retry_pause(&retry_pace, p->tries, after, dice);
-	log_info("fetch", "at byte %llu, try %u of %u, the next in %lld ms: %s", (unsigned long long)p->at,
-	    p->tries, p->home->pace.tries, (long long)ms, why->text);
+	ms = retry_pause(&retry_pace, tries, after, dice);
+	log_info("fetch", "try %u of %u, the next in %lld ms: %s", tries, most, (long long)ms, why->text);
 	t = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
-	if (evtimer_add(p->pause, &t) < 0)
+	if (evtimer_add(timer, &t) < 0)
 		abort();
 }
 
@@ -256,7 +255,7 @@ again(struct pull *p, int64_t after, const struct err *why)
 	} else if (stay_or_restart(p) < 0) {
 		end(p, p->whole ? SOURCE_DONE : SOURCE_FAILED, p->whole ? &nothing : &p->why);
 	} else {
-		pause_for(p, after, why);
+		pull_pause(p->pause, p->tries, p->home->pace.tries, after, why);
 	}
 }
 

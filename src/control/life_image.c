@@ -156,6 +156,14 @@ leave_finders(struct load_waiter *w)
 	w->next = NULL;
 }
 
+static int
+is_found(const json_t *result)
+{
+	return strcmp(json_str(result, "state", ""), "found") == 0 &&
+	       json_str(result, "taskId", NULL) != NULL && json_num(result, "runId", -1) >= 0 &&
+	       json_str(result, "name", NULL) != NULL && json_str(result, "content", NULL) != NULL;
+}
+
 static void
 on_found(void *arg, const json_t *result, const struct err *why)
 {
@@ -168,7 +176,7 @@ on_found(void *arg, const json_t *result, const struct err *why)
 	if (result == NULL) {
 		e = *why;
 		refuse(w, &e, FAULT_WORKER);
-	} else if (strcmp(json_str(result, "state", ""), "found") != 0) {
+	} else if (!is_found(result)) {
 		fault = load_read_failure(result, &e);
 		refuse(w, &e, fault);
 	} else {

@@ -417,16 +417,30 @@ artifact_of(const json_t *found)
 	return v;
 }
 
+/* A file of the local store, and nothing else that dind-uploader may name. */
+static const char *
+store_file(const struct life *l, const json_t *found)
+{
+	const char *path = json_str(found, "path", NULL), *dir = l->settings->store_dir;
+	size_t len = strlen(dir);
+
+	if (path == NULL || strcmp(l->settings->store_type, "local") != 0 || strncmp(path, dir, len) != 0 ||
+	    path[len] != '/' || strstr(path, "/../") != NULL)
+		return NULL;
+	return path;
+}
+
 /* The run is settled: whatever runs come while it loads, it is this one's artifact. */
 static json_t *
-want_of(const json_t *found, const json_t *asked)
+want_of(const struct life *l, const json_t *found, const json_t *asked)
 {
 	json_t *v = json_pack("{s:O,s:O,s:O,s:O,s:O}", "taskId", json_object_get(found, "taskId"), "runId",
 	    json_object_get(found, "runId"), "name", json_object_get(found, "name"), "content",
 	    json_object_get(found, "content"), "session", json_object_get(asked, "session"));
+	const char *path = store_file(l, found);
 
-	if (json_object_get(found, "path") != NULL)
-		json_object_set(v, "path", json_object_get(found, "path"));
+	if (path != NULL)
+		json_object_set_new(v, "path", json_string(path));
 	return v;
 }
 
@@ -443,7 +457,7 @@ start(struct life *l, const char *key, const json_t *found, const struct load_wa
 	x->artifact = known != NULL ? known : artifact_of(found);
 	if (x->id[0] == '\0') /* what is here under our name and of that id is it */
 		(void)snprintf(x->id, sizeof x->id, "%s", json_str(found, "imageId", ""));
-	x->want = want_of(found, w->want);
+	x->want = want_of(l, found, w->want);
 	x->credentials = json_incref(w->credentials);
 	x->next = l->loadings;
 	l->loadings = x;
