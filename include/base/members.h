@@ -18,7 +18,7 @@ void members_quoted(struct buf *b, const char *key, const char *bytes, size_t le
 void members_text(struct buf *b, const char *key, const char *text);
 
 void members_number(struct buf *b, const char *key, int64_t value);
-void members_true(struct buf *b, const char *key);
+void members_word(struct buf *b, const char *key, const char *word); /* true, false, null */
 void members_json(struct buf *b, const char *key, const json_t *value);
 
 /* key:[ ... ] or key:{ ... }, with what is printed between the two calls; key NULL: inside of a list. */

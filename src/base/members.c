@@ -111,10 +111,10 @@ members_number(struct buf *b, const char *key, int64_t value)
 }
 
 void
-members_true(struct buf *b, const char *key)
+members_word(struct buf *b, const char *key, const char *word)
 {
 	start(b, key);
-	buf_add(b, "true", 4);
+	buf_adds(b, word);
 }
 
 void

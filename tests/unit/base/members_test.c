@@ -19,7 +19,7 @@ each_kind(void)
 	members_number(&b, "n", 0);
 	members_number(&b, "least", INT64_MIN);
 	members_number(&b, "most", INT64_MAX);
-	members_true(&b, "yes");
+	members_word(&b, "yes", "true");
 	members_json(&b, "j", value);
 	is_str(buf_text(&b),
 	    "\"t\":\"a\\\"b\\\\c\",\"utf8\":\"\\u00E4\\n\",\"not\":\"\\\\xff\",\"none\":null,\"q\":"
@@ -45,7 +45,7 @@ nested(void)
 	members_close(&b, ']');
 	members_number(&b, "n", 1);
 	members_close(&b, '}');
-	members_true(&b, "end");
+	members_word(&b, "end", "true");
 	is_str(buf_text(&b), "\"list\":[],\"names\":{\"before\":[\"a\",\"b\"],\"n\":1},\"end\":true",
 	    "lists and objects inside");
 	buf_done(&b);
