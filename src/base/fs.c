@@ -109,11 +109,14 @@ fs_show(const char *path, const char *text, struct err *e)
 static int
 read_fd(int fd, size_t max, struct buf *out, struct err *e)
 {
-	size_t start = buf_len(out);
+	size_t start = buf_len(out), piece = 4096;
+	struct stat st;
 	ssize_t n;
 
+	if (fstat(fd, &st) == 0 && st.st_size >= (off_t)piece) /* most files are small */
+		piece = 64 * 1024;
 	do {
-		n = read(fd, buf_reserve(out, 64 * 1024), 64 * 1024);
+		n = read(fd, buf_reserve(out, piece), piece);
 		if (n > 0)
 			buf_commit(out, (size_t)n);
 		if (buf_len(out) - start > max)
@@ -138,9 +141,12 @@ fs_read(const char *path, size_t max, struct buf *out, struct err *e)
 int
 fs_mkdirs(const char *path, mode_t mode, struct err *e)
 {
-	char *copy = mem_str(path);
+	char *copy;
 	int rc = 0;
 
+	if (mkdir(path, mode) == 0 || errno == EEXIST)
+		return 0; /* mostly only the last part is missing */
+	copy = mem_str(path);
 	for (char *p = copy + 1; rc == 0 && p[-1] != '\0'; p++) {
 		char c = *p;
 

@@ -100,21 +100,29 @@ open_journal(struct task *task, const char *path, int64_t size, struct err *e)
 	return task->journal < 0 ? err_set(e, errno, "cannot open '%s': %m", path) : 0;
 }
 
+/* But for a journal of `size` bytes, when it is as short as can be. */
 static int
-rewrite(struct task *task, struct err *e)
+rewrite_unless(struct task *task, size_t size, struct err *e)
 {
 	char *path = task_path(task, "owned.jsonl");
 	struct buf all = { 0 };
-	int rc;
+	int rc = 0;
 
 	print_all(task, &all);
 	print_steps(&task->owned, &all);
-	rc = fs_replace(path, buf_ptr(&all), buf_len(&all), 0600, e);
+	if (buf_len(&all) != size)
+		rc = fs_replace(path, buf_ptr(&all), buf_len(&all), 0600, e);
 	if (rc == 0)
 		rc = open_journal(task, path, (int64_t)buf_len(&all), e);
 	buf_done(&all);
 	free(path);
 	return rc;
+}
+
+static int
+rewrite(struct task *task, struct err *e)
+{
+	return rewrite_unless(task, SIZE_MAX, e);
 }
 
 static int
@@ -147,17 +155,25 @@ journal_read(struct task *task, struct err *e)
 
 	if (rc == 0)
 		rc = replay(task, buf_text(&text), buf_len(&text), e);
-	if (rc == 0)
-		rc = rewrite(task, e);
+	if (rc == 0) /* a rewritten one is synced twice: with a thousand tasks only those are that need it */
+		rc = rewrite_unless(task, buf_len(&text), e);
 	buf_done(&text);
 	free(path);
 	return rc;
 }
 
+/* Empty; its directory is synced when task.json is written. */
 int
 journal_make(struct task *task, struct err *e)
 {
-	return rewrite(task, e);
+	char *path = task_path(task, "owned.jsonl");
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc = fd < 0 ? err_set(e, errno, "cannot create '%s': %m", path) : open_journal(task, path, 0, e);
+
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return rc;
 }
 
 /* Takes back what a failed write left; when even that fails, nothing more is written behind it. */
