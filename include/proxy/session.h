@@ -122,8 +122,10 @@ struct session {
 	uint64_t moved; /* bytes that had moved at `since` */
 	uint64_t lingered;
 	int stepping;
-	int head_begun; /* the first byte of a head is here: its time runs */
-	int turn_over;  /* a request that came right behind another one waits for the next turn of the loop */
+	int head_begun;     /* the first byte of a head is here: its time runs */
+	int64_t held_since; /* ms: since when a request waits for room in its task's rate; 0 = none does */
+	int64_t hold;       /* ms until it is looked at again */
+	int turn_over; /* a request that came right behind another one waits for the next turn of the loop */
 };
 
 void session_step(struct session *s);

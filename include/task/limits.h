@@ -26,6 +26,9 @@ limits_connection(const struct task *t, const struct settings *s, const struct h
  * limits.requestRate. */
 int limits_request(struct task *t, int64_t now, struct err *e);
 
+/* Until there is room for one more request: ms, 0 = now. */
+int64_t limits_wait(const struct task *t, int64_t now);
+
 /* One more build? The host's limits are asked first, then the task's own. */
 int limits_build(const struct task *t, const struct settings *s, const struct host_use *h, struct err *e);
 

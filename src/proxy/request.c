@@ -9,6 +9,8 @@
 #include "proxy/session.h"
 #include "task/task.h"
 
+enum { HELD_MOST = 100 }; /* ms that a request above its task's rate waits for room */
+
 static int
 judge(struct session *s, struct err *e)
 {
@@ -99,6 +101,25 @@ must_wait(const struct session *s)
 	return s->turn_over || buf_len(&s->client->out) >= PUMP_HIGH;
 }
 
+/*
+ * Above limits.requestRate a request waits for room, and is refused when there is none after a moment: so a
+ * flood costs its neighbours little, however fast it is sent and however often it connects anew.
+ */
+static int
+is_held(struct session *s)
+{
+	int64_t now = now_ms(), wait = limits_wait(s->task, now), left;
+
+	if (s->held_since == 0)
+		s->held_since = now;
+	left = s->held_since + HELD_MOST - now;
+	s->hold = wait < left ? wait : left;
+	if (s->hold > 0)
+		return 1;
+	s->hold = s->held_since = 0;
+	return 0;
+}
+
 enum step
 step_head(struct session *s)
 {
@@ -115,7 +136,7 @@ step_head(struct session *s)
 		}
 		return STEP_WAIT;
 	}
-	if (must_wait(s))
+	if (must_wait(s) || (!s->head_begun && is_held(s)))
 		return STEP_WAIT;
 	if (!s->head_begun) {
 		s->head_begun = 1;

@@ -108,6 +108,8 @@ arm_timer(struct session *s)
 		wait = left;
 	if (s->turn_over)
 		wait = 0;
+	else if (s->hold > 0 && s->hold < wait)
+		wait = s->hold;
 	if (s->client->eof && !s->client->gone && wait > HALF_CLOSED_LOOK)
 		wait = HALF_CLOSED_LOOK;
 	if (wait == INT64_MAX)
@@ -178,6 +180,7 @@ session_step(struct session *s)
 		return; /* a callback from inside a step: the loop below sees its facts */
 	s->stepping = 1;
 	s->turn_over = 0;
+	s->hold = 0;
 	while (r == STEP_AGAIN && !client_has_gone(s))
 		r = states[s->state].step(s);
 	s->stepping = 0;

@@ -66,6 +66,14 @@ disk_bytes(const struct task *t, struct err *e)
 /* What is the host's comes first: when the policy only observes what is the task's, it has been asked
  * already.
  */
+int64_t
+limits_wait(const struct task *t, int64_t now)
+{
+	int64_t have = t->bucket + (now - t->bucket_at) * t->max_rate;
+
+	return t->bucket_at == 0 || have >= 1000 ? 0 : (1000 - have + t->max_rate - 1) / t->max_rate;
+}
+
 int
 limits_disk(const struct task *t, const struct settings *s, const struct host_use *h, struct err *e)
 {
