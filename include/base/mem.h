@@ -8,6 +8,9 @@
  * line (systemd starts it again). Whatever a peer can make us hold has a cap
  * that is checked before these are called.
  */
+/* For a process that lives long: large pieces go back to the system when they are freed. Call it first. */
+void mem_start(void);
+
 void *mem_new(size_t size);                     /* zeroed */
 void *mem_array(size_t n, size_t size);         /* zeroed, overflow-checked */
 void *mem_grow(void *p, size_t n, size_t size); /* realloc, overflow-checked */

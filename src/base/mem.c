@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,6 +17,15 @@ must(void *p)
 		abort();
 	}
 	return p;
+}
+
+void
+mem_start(void)
+{
+	/* glibc would raise the first by itself up to 32 MiB, and keep what one burst took; the second keeps
+	 * it from asking the system for every piece just below the first */
+	(void)mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
 void *

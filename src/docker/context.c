@@ -162,6 +162,8 @@ context_passed(struct filter *f, const void *bytes, size_t len)
 {
 	struct context *c = (struct context *)f;
 
+	if (c->plain.cap > 0)
+		buf_done(&c->plain); /* it is empty, and may be for long */
 	codec_reader_passed(c->codec, len);
 	tar_reader_skip(c->tar, len);
 	hash_add(c->hash, bytes, len);

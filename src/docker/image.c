@@ -277,6 +277,8 @@ image_passed(struct filter *f, const void *bytes, size_t len)
 	struct image *m = (struct image *)f;
 
 	(void)bytes;
+	if (m->ready.cap > 0)
+		buf_done(&m->ready); /* it is empty, and may be for long */
 	tar_reader_skip(m->tar, len);
 	m->taken += len;
 	if (m->facts != NULL)

@@ -172,7 +172,8 @@ serve_one(struct serving *s, const struct gate_ask *ask, const char *tail)
 		break;
 	case GATE_CALL:
 		fd = make_call(s, tail, ask->len, &head, &e);
-		mem_wipe(&s->call, sizeof s->call); /* head wipes itself */
+		/* what was taken of it, at most; head wipes itself */
+		mem_wipe(&s->call, ask->len < sizeof s->call ? ask->len : sizeof s->call);
 		reply(s->fd, ask->ticket, fd, &e);
 		break;
 	case GATE_LOAD:

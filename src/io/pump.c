@@ -34,10 +34,11 @@ pump_done(struct pump *p)
 static int
 take_input(struct pump *p, struct err *e)
 {
+	const size_t piece = p->to != NULL ? PUMP_PIECE : PUMP_PIECE / 4; /* made is not to grow far */
 	int moved = 0;
 
-	while (!p->input_ended && buf_len(&p->from->in) > 0 && buf_len(&p->plain) < PUMP_PIECE) {
-		size_t len = buf_len(&p->from->in), room = PUMP_PIECE - buf_len(&p->plain), used, size;
+	while (!p->input_ended && buf_len(&p->from->in) > 0 && buf_len(&p->plain) < piece) {
+		size_t len = buf_len(&p->from->in), room = piece - buf_len(&p->plain), used, size;
 		const uint8_t *data;
 
 		if (body_walk(
@@ -244,6 +245,12 @@ give_made(struct pump *p)
 {
 	if (p->to == NULL || buf_len(&p->made) == 0)
 		return;
+	if (buf_len(&p->to->out) == 0) {
+		buf_done(&p->to->out);
+		p->to->out = p->made;
+		p->made = (struct buf){ 0 };
+		return;
+	}
 	buf_move(&p->made, &p->to->out, SIZE_MAX);
 	buf_done(&p->made);
 }

@@ -13,9 +13,9 @@
 
 enum {
 	READ_MIN = 16 * 1024,
-	READS_A_TURN = 4,       /* of one stream, before others get theirs */
-	HELD_MAX = 4096 * 1024, /* bytes that all streams hold together before reads get smaller */
-	KEEP = 4 * 1024,        /* a larger out is given back once it is written */
+	READS_A_TURN = 2,       /* of one stream, before others get theirs */
+	HELD_MAX = 1024 * 1024, /* bytes that all streams hold together before reads get smaller */
+	KEEP = 128 * 1024,      /* a larger out is given back once it is written */
 	WIPE_MAX = 16 * 1024,   /* credentials come in heads and small bodies, and those in short reads */
 };
 
@@ -165,8 +165,17 @@ write_some(struct stream *s)
 void
 stream_put(struct stream *s, struct iovec *spans, size_t count)
 {
-	size_t n = s->broken || buf_len(&s->out) > 0 ? 0 : send_spans(s, spans, count);
+	size_t n = 0, all = 0;
 
+	if (buf_len(&s->out) == 0)
+		buf_done(&s->out); /* whoever writes so does not fill it in small pieces */
+	if (!s->broken && buf_len(&s->out) == 0)
+		n = send_spans(s, spans, count);
+
+	for (size_t i = 0; i < count; i++)
+		all += spans[i].iov_len;
+	if (n < all && !s->broken)
+		(void)buf_reserve(&s->out, all - n); /* and not twice as much */
 	for (size_t i = 0; i < count && !s->broken; i++) {
 		size_t sent = n < spans[i].iov_len ? n : spans[i].iov_len;
 

@@ -377,6 +377,7 @@ main(int argc, char **argv)
 	struct err e = { 0 };
 	int rc;
 
+	mem_start();
 	notify_open();
 	confine_start();
 	loop_memory();

@@ -190,6 +190,10 @@ judge_query(struct judge *j, struct err *e)
 	return 0;
 }
 
+/* A call has room for 96 KiB of text and mostly uses little: the room is lent to one decision after the
+ * other. */
+static struct call *spare;
+
 /* What goes to the engine. */
 static int
 judge_call(struct judge *j, struct err *e)
@@ -199,7 +203,8 @@ judge_call(struct judge *j, struct err *e)
 	if (check_body(j, routes[d->route].body, e) < 0 ||
 	    choose_api(j->policy, j->target->api, &d->api, e) < 0)
 		return -1;
-	d->calls[0] = j->call = mem_grow(NULL, 1, sizeof(*j->call)); /* 100 KiB: not zeroed */
+	d->calls[0] = j->call = spare != NULL ? spare : mem_grow(NULL, 1, sizeof(*j->call));
+	spare = NULL;
 	d->call_count = 1;
 	call_start(j->call, d->route, j->owned->ns, d->api);
 	if (judge_query(j, e) < 0)
@@ -305,6 +310,24 @@ deny(struct decision *d, const struct err *e)
 	drop_calls(d);
 }
 
+/* Each call gets as much memory as it uses: a build keeps it for long. */
+static void
+shrink_calls(struct decision *d)
+{
+	for (size_t i = 0; i < d->call_count; i++) {
+		struct call *roomy = d->calls[i];
+		size_t size = call_size(roomy);
+
+		d->calls[i] = mem_grow(NULL, 1, size);
+		memcpy(d->calls[i], roomy, size);
+		mem_wipe(roomy->text, roomy->text_len);
+		if (spare == NULL)
+			spare = roomy;
+		else
+			free(roomy);
+	}
+}
+
 void
 decide(const struct policy *p, const struct owned *o, const struct http_head *head,
     const struct target *target, struct decision *d)
@@ -318,6 +341,7 @@ decide(const struct policy *p, const struct owned *o, const struct http_head *he
 		deny(d, &e);
 	for (size_t i = 0; i < d->call_count; i++)
 		d->calls[i]->policy = (uint16_t)p->version;
+	shrink_calls(d);
 	for (size_t i = 0; i < PARAM_COUNT; i++)
 		free(j.value[i]);
 }

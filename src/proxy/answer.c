@@ -138,6 +138,7 @@ start_relay(struct session *s)
 
 	pump_init(&x->down, s->engine, x->answer.framing, x->answer.length, down_filter(s), NULL,
 	    x->head.minor == 1 ? HTTP_BODY_CHUNKED : HTTP_BODY_TO_EOF);
+	x->down.hold = x->d.kind == ANSWER_SAVE; /* the last chunk: until all is counted */
 	if (x->d.kind != ANSWER_SAVE)
 		send_head(s);
 	return session_go(s, SESSION_RELAY);
@@ -524,6 +525,10 @@ step_relay(struct session *s)
 		return relay_broken(s, &e);
 	if (!x->head_sent && (x->down.filter_done || buf_len(&x->down.made) >= SAVE_HELD)) {
 		send_head(s);
+		return STEP_AGAIN;
+	}
+	if (x->down.hold && x->down.filter_done && x->down.input_ended) {
+		x->down.hold = 0;
 		return STEP_AGAIN;
 	}
 	if (rc == PUMP_WAIT)

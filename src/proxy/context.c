@@ -19,7 +19,7 @@
 enum {
 	/* The engine is called when the context is whole, or when this much of it waits: so a small context
 	 * is judged to its end before the engine hears a byte. */
-	CONNECT_AT = PUMP_HIGH / 2,
+	CONNECT_AT = PUMP_HIGH,
 	BASE_ANSWER_MAX = 1024 * 1024,
 	PULL_ANSWER_MAX = 16 * 1024 * 1024, /* progress of every layer, line by line */
 	BASE_SECONDS = 30,

@@ -2,8 +2,10 @@
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 import engine
@@ -105,11 +107,6 @@ def bulk(show, goals):
     goals.most("its CPU per GiB, by the plain relay's", figures.ratio("download: CPU s/GiB", "ours", "relay"), 1.25, " ×")
 
 
-def rss(side):
-    """MiB: of all its processes; of ours the front alone as well, where connections are."""
-    return side.memory("VmRSS")
-
-
 def memory(show, goals):
     """At start, for idle connections, and at the highest under 100 bulk streams."""
     names = [n for n in ALL if n != "direct"]
@@ -203,7 +200,9 @@ def tasks(show, goals):
     """Tasks are made and ended beside 1,000 others; then the service is started anew with all of them."""
     figures = Figures(["ours"])
     field = Field(1, [])
-    proxy = Proxy(field.engine.socket, **{"log.level": "info"})
+    run = tempfile.mkdtemp(prefix="bench.", dir="/dev/shm")  # sockets lie on a tmpfs, as in /run; state lies on the disk
+    proxy = Proxy(field.engine.socket, **{"log.level": "info", "runDir": run})
+    proxy.control_socket = run + "/control.sock"
     try:
         proxy.start()
         control = Control(proxy.control_socket)
@@ -227,6 +226,7 @@ def tasks(show, goals):
             figures.add("start to ready with %d tasks: ms" % TASKS, "ours", _start(proxy))
     finally:
         proxy.stop()
+        shutil.rmtree(run, ignore_errors=True)
         field.close()
     show("Tasks", figures)
     goals.most("task create at %d, p99" % TASKS, figures.median("task create at %d: p99 ms" % TASKS, "ours"), 5, " ms")
