@@ -575,6 +575,36 @@ gzip(const void *bytes, size_t len, struct buf *out)
 }
 
 /* Layers as registries send them: checked for what comes out of them, kept as they are; and limits. */
+/* The containerd store knows a compressed layer by what it is compressed to. */
+static void
+check_zipped(const struct buf *archive, const struct buf *zipped)
+{
+	struct image_ask ask = { .mode = IMAGE_LOAD, .tag_count = 1, .tags = one_tag };
+	struct buf out = { 0 }, names = { 0 }, text = { 0 }, want = { 0 };
+	static struct image_facts f;
+	char hex[HASH_HEX_MAX], *path;
+	struct err e = { 0 };
+	size_t splits;
+
+	for (size_t step = 1; step < 1 << 20; step += (1 << 20) - 2) {
+		buf_clear(&out);
+		buf_clear(&text);
+		buf_clear(&want);
+		is_int(filter(&ask, archive, step, 1 << 20, &f, &out, &splits, &e), FILTER_DONE, "loaded");
+		path = mem_printf("blobs/sha256/%s", f.manifest_id + 7);
+		list(&out, path, &names, &text);
+		free(path);
+		hash_once(HASH_SHA256, buf_ptr(zipped), buf_len(zipped), hex);
+		buf_printf(&want, "layer.v1.tar+gzip\",\"digest\":\"sha256:%s\",\"size\":%zu}", hex,
+		    buf_len(zipped));
+		ok(strstr(buf_text(&text), buf_text(&want)) != NULL, "its own digest, size and type");
+	}
+	buf_done(&out);
+	buf_done(&names);
+	buf_done(&text);
+	buf_done(&want);
+}
+
 static void
 test_sizes(void)
 {
@@ -597,6 +627,7 @@ test_sizes(void)
 	is_int(filter(&ask, &archive, 999, 1 << 20, &f, &out, &splits, &e), FILTER_DONE, "a gzip layer");
 	is_int(f.layers[0].size, sizeof zeros, "its size is what comes out");
 	is_int(splits, 1, "a frame ends behind it");
+	check_zipped(&archive, &zipped);
 	ask.max_bytes = 2 * 1024 * 1024;
 	is_int(filter(&ask, &archive, 999, 1 << 20, &f, &out, &splits, &e), -1, "a bomb");
 	is_str(e.rule, "limit-image-bytes", "limit-image-bytes");
