@@ -13,10 +13,13 @@ import os
 import signal
 import subprocess
 import tempfile
+import urllib.parse
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import rgw
+import taskcluster
 from engine import Engine
 from proxy import SLOW, Proxy, program, slug
 from tap import cleanup, contains, equal, lacks, main, ok, test, until
@@ -482,6 +485,52 @@ def chain():
     p.good("DELETE", "/v1/tasks/%s/2" % other)
     contains(ctl(p, "task", "evidence", other + "/2", status=1), "no image is loaded for it")
     contains(ctl(p, "task", "evidence", user.id, "--path", "y.tar", status=1), "no image was loaded from 'y.tar'")
+
+
+@test("in Taskcluster the statement is an artifact of the run, of the same storage type as the image")
+def in_taskcluster():
+    for storage in ("s3", "object"):
+        tc = taskcluster.Deployment()
+        cleanup(tc.close)
+        store = {"type": "taskcluster", "taskcluster": {"rootUrl": tc.root_url, "storageType": storage}}
+        p = signing(**{"store": store, "evidence.upload": True})
+        task_id = tc.create_task()
+        more = {"expires": taskcluster.stamp(tc.now() + 7200), "credentials": tc.claim(task_id)}
+        task = p.task(task_id, payload=declare(**{"public/a.tar.zst": "a:1"}), **more)
+        cleanup(task.end)
+        build(task, "a:1", context())
+        artifact = task.finish()["public/a.tar.zst"]
+        equal((artifact["state"], artifact["evidence"].get("storageType")), ("done", storage), str(artifact))
+        name = "public/a.tar.zst.provenance.json"
+        row = tc.find_artifact((task_id, 0, name))
+        equal((row["storageType"], row["contentType"]), (storage, "application/vnd.in-toto.provenance+dsse"))
+        path = tc.s3_path((task_id, 0, name)) if storage == "s3" else "/s3/objects/" + urllib.parse.quote(row["objectName"], safe="/")
+        data = tc.bucket[path][0]
+        equal(json.loads(data), artifact["provenance"])
+        verified(json.loads(data), here["public"])
+        lacks(p.log(1000), "X-Amz")
+
+
+@test("in a bucket the statement lies beside the image, and its record beside both")
+def in_s3():
+    rgw.need()
+    s3 = rgw.Radosgw()
+    s3.__enter__()
+    cleanup(s3.__exit__, None, None, None)
+    s3.bucket("evidence")
+    keys = write("s3.json", {"accessKeyId": s3.access, "secretAccessKey": s3.secret})
+    os.chmod(keys, 0o600)
+    store = {"type": "s3", "s3": {"endpoint": s3.endpoint, "bucket": "evidence", "credentials": keys}}
+    p = signing(**{"store": store, "evidence.upload": True})
+    task = new_task(p, declare(**{"public/a.tar": "a:1"}))
+    build(task, "a:1", context())
+    artifact = task.finish()["public/a.tar"]
+    equal(artifact["state"], "done", str(artifact))
+    key = task.task_id + "/0/public/a.tar"
+    wanted = [key, key + ".json", key + ".provenance.json", key + ".provenance.json.json"]
+    equal(sorted(s3.keys("evidence")), wanted)
+    equal(json.loads(s3.request("GET", "/evidence/" + wanted[2])[2]), artifact["provenance"])
+    equal(json.loads(s3.request("GET", "/evidence/" + wanted[3])[2])["kind"], "provenance")
 
 
 main(setup)
