@@ -106,7 +106,7 @@ def completions():
     bash = it.path("/usr/share/bash-completion/completions/dindctl")
     script = '. "$0"; COMP_WORDS=(dindctl task ""); COMP_CWORD=2; _dindctl; echo "${COMPREPLY[@]}"'
     said = subprocess.run(["bash", "-c", script, bash], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
-    equal(said.strip(), "start list show report credentials finish end")
+    equal(said.strip(), "start list show report credentials finish evidence end")
     if shutil.which("zsh"):
         zsh = it.path("/usr/share/zsh/vendor-completions/_dindctl")
         done = subprocess.run(["zsh", "-n", zsh], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 import json
 import socket
+import subprocess
 import threading
 
 import engine
@@ -475,6 +476,32 @@ def credentials():
     root = "/proc/%d/root" % host_pid(main_pid("dind-uploader"))
     equal(open(root + "/run/credentials/dind-uploader.service/s3.json").read(), keys)
     equal(open(root + "/etc/dind-proxy/s3.json").read() if os.access(root + "/etc/dind-proxy/s3.json", os.R_OK) else "", "")
+
+
+@test("the key that signs evidence reaches the signer, although its file is root's")
+def evidence_key():
+    place, key = it.path("/etc/dind-proxy/config.json"), "/etc/dind-proxy/provenance.pem"
+    good = open(place).read()
+    made = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    it.run("sh", "-c", "umask 077; cat >" + key, stdin=made)
+    cleanup(it.run, "rm", key)
+
+    def settings(text):
+        with open(place, "w") as f:
+            f.write(text)
+        it.run("systemctl", "restart", "dind-uploader")
+
+    tree = json.loads(good)
+    tree["evidence"] = {"key": key}
+    settings(json.dumps(tree))
+    try:
+        contains(it.journal("dind-uploader"), "statements are signed with key")
+        pid = host_pid(main_pid("dind-uploader"))
+        children = open("/proc/%d/task/%d/children" % (pid, pid)).read().split()
+        equal([open("/proc/%s/comm" % c).read().strip() for c in children], ["dind-signer"])
+        equal(it.show("dind-uploader", "ActiveState"), "active")
+    finally:
+        settings(good)
 
 
 @test("stopped, they leave no socket; started again, they know their tasks")
