@@ -102,6 +102,7 @@ lint:
 	@tests/lint/floors
 	@tests/lint/format
 	@tests/lint/tables
+	@tests/lint/threats
 	@tests/lint/rules
 	@tests/lint/docs
 
