@@ -54,14 +54,13 @@ chain_parse_head(struct chain_head *h, const char *text, size_t len)
 {
 	enum { SEQ = 20 };
 
-	if (len != CHAIN_HEAD_LINE || strspn(text, "0123456789") != SEQ || text[SEQ] != ' ' ||
-	    text[len - 1] != '\n')
+	if (len != CHAIN_HEAD_LINE || text[SEQ] != ' ' || text[len - 1] != '\n')
 		return -1;
 	memcpy(h->hash, text + SEQ + 1, HEX);
 	h->hash[HEX] = '\0';
 	h->seq = 0;
 	for (size_t i = 0; i < SEQ; i++) {
-		if (h->seq > (uint64_t)INT64_MAX / 10 - 1)
+		if (text[i] < '0' || text[i] > '9' || h->seq > (uint64_t)INT64_MAX / 10 - 1)
 			return -1;
 		h->seq = h->seq * 10 + (uint64_t)(text[i] - '0');
 	}
