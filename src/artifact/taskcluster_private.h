@@ -110,7 +110,7 @@ enum tc_data_end tc_data_judge(const struct transfer_result *r, struct err *why)
 /* The same of an answer that is none of those hoped for. */
 enum tc_data_end tc_data_refused(const struct transfer_result *r, struct err *why);
 
-/* --- the way out: taskcluster_find.c, taskcluster_read.c */
+/* --- the way out: taskcluster_find.c, taskcluster_said.c, taskcluster_read.c */
 
 struct tc_source {
 	struct source source;
