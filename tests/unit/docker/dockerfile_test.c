@@ -307,6 +307,7 @@ static const struct row rows[] = {
 	    "FROM " OWN
 	    "own AS a\nRUN x\nFROM victim/x AS b\nADD http://x/ /y\nCOPY --from=c a b\nFROM victim/y\n",
 	    2, " own>~own", NULL, "A" },
+	{ "but its name is parsed", "FROM own AS a\nFROM victim/x AS b<<c\n", BAD, NULL, "a" },
 	{ "but before it is", "FROM victim/x AS b\nFROM own AS a\n", BASE, NULL, "a" },
 	{ "an unknown target changes nothing", "FROM own AS a\nFROM victim/x\n", BASE, NULL, "z" },
 	{ "a number is no name", "FROM own AS a\nFROM victim/x\n", BASE, NULL, "0" },
