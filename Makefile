@@ -90,7 +90,7 @@ deps:
 	@tests/lib/deps
 
 demo:
-	@tests/lib/deps
+	@tests/lib/deps demo
 	@+$(MAKE) --no-print-directory -s all
 	@examples/demo
 
