@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import resource
 import socket
 import subprocess
 import tempfile
@@ -29,11 +28,6 @@ def run(verb, path, head, job, seconds=300):
         )
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return events[-1] if events else {"event": "nothing", "status": done.returncode}
-
-
-def peak():
-    """The most memory that an ended child had, in KiB."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def export(engine, name, path, image_id=None, artifact="public/image.tar.zst", tags=("app:1",)):
