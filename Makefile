@@ -114,7 +114,7 @@ fuzzers: $(FUZZBINS)
 fuzz:
 	@tests/fuzz/run $(TARGET)
 
-# SECTIONS="small bulk memory tasks real"; see tests/bench/run
+# SECTIONS="small bulk memory tasks real artifacts"; see tests/bench/run
 bench:
 	@tests/lib/deps bench
 	@+$(MAKE) --no-print-directory -s all $(BENCHES:tests/%.c=$(B)/tests/%)

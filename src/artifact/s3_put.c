@@ -134,6 +134,7 @@ succeed(struct store_job *j)
 /* --- the record */
 
 static void look(struct store_job *j);
+static void put_record(struct store_job *j);
 
 static void
 on_recorded(void *arg, const struct s3_reply *r)
@@ -145,7 +146,10 @@ on_recorded(void *arg, const struct s3_reply *r)
 		succeed(j);
 	else if (r->status == 412 && j->looks < LOOKS_MAX)
 		look(j); /* there is one by now: perhaps of our own try whose answer was lost */
-	else
+	else if (r->status == 501 && !j->replace) {
+		j->replace = 1; /* a store without conditions (Swift 2.30): we have looked, and one puts */
+		put_record(j);
+	} else
 		s3_job_refused(j, r);
 }
 

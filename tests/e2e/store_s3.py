@@ -611,7 +611,7 @@ def term():
 
 
 def setup():
-    here["s3"] = Radosgw()
+    here["s3"] = here.get("server", Radosgw)()
     cleanup(here["s3"].stop)
     here["s3"].__enter__()
 
