@@ -17,7 +17,7 @@ struct stream;
  *
  * The target may be missing for a while (to == NULL): output then waits in `made`, up to PUMP_HIGH.
  */
-enum { PUMP_PIECE = 64 * 1024, PUMP_HIGH = 48 * 1024 };
+enum { PUMP_PIECE = 64 * 1024, PUMP_HIGH = 32 * 1024 };
 
 enum pump_state {
 	PUMP_WAIT = 0, /* needs input, or room at the target */

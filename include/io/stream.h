@@ -25,7 +25,7 @@ struct loop;
  */
 enum {
 	STREAM_HIGH = 256 * 1024, /* one slow peer costs at most this for each direction, plus one read */
-	STREAM_LOW = 16 * 1024,   /* of a peer that is only watched, since what it sends cannot go on now */
+	STREAM_LOW = 4 * 1024,    /* of a peer that is only watched, since what it sends cannot go on now */
 };
 
 struct stream {

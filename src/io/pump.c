@@ -34,8 +34,13 @@ pump_done(struct pump *p)
 static int
 take_input(struct pump *p, struct err *e)
 {
-	const size_t piece = p->to != NULL ? PUMP_PIECE : PUMP_PIECE / 4; /* made is not to grow far */
+	size_t piece = p->to != NULL ? PUMP_PIECE : PUMP_PIECE / 4; /* made is not to grow far */
 	int moved = 0;
+
+	if (p->to == NULL && buf_len(&p->made) >= PUMP_HIGH)
+		piece = 0;
+	if (buf_len(&p->plain) == 0 && piece == 0)
+		buf_done(&p->plain);
 
 	while (!p->input_ended && buf_len(&p->from->in) > 0 && buf_len(&p->plain) < piece) {
 		size_t len = buf_len(&p->from->in), room = piece - buf_len(&p->plain), used, size;

@@ -4,6 +4,7 @@
  * copy reads and writes 256 KiB at a time, splice moves bytes through a pipe of 1 MiB.
  */
 #include <fcntl.h>
+#include <signal.h>
 
 #include "net.h"
 
@@ -171,6 +172,7 @@ main(int argc, char **argv)
 	if (argc != 4)
 		return 2;
 	many_descriptors();
+	(void)signal(SIGPIPE, SIG_IGN); /* splice() has no flag for it */
 	splicing = strcmp(argv[1], "splice") == 0;
 	listener = listen_at(argv[2]);
 	loop = epoll_create1(EPOLL_CLOEXEC);
