@@ -6,19 +6,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/settings.h"
-#include "io/child.h"
 #include "io/fetch.h"
-#include "io/gate.h"
 #include "life_loading.h"
-#include "policy/param.h"
 
-enum { INSPECT_MAX = 1024 * 1024, INSPECT_SECONDS = 30, RULE_MAX = 48 };
+enum { INSPECT_MAX = 1024 * 1024, INSPECT_SECONDS = 30 };
 
 struct loading {
 	struct life *life;
@@ -36,14 +32,13 @@ struct loading {
 	struct layers_ask *ask; /* what happens now: at most one of these */
 	struct fetching *fetching;
 	struct fetch *fetch;
-	uint32_t ticket;
-	struct child *child;
+	struct load_run *run;
 
 	char id[REFERENCE_ID_MAX];          /* what is, or is to be, under the name */
 	char manifest_id[REFERENCE_ID_MAX]; /* what an engine with the containerd store calls that */
 	struct load_result result;
 	struct err failure;
-	char rule[RULE_MAX]; /* of the failure, as dind-image said it */
+	char rule[LOAD_RULE_MAX]; /* of the failure, as dind-image said it */
 	enum load_fault fault;
 	struct load_waiter *waiters;
 	struct loading *next;
@@ -61,9 +56,7 @@ free_loading(struct loading *x)
 		at = &(*at)->next;
 	*at = x->next;
 	layers_cancel(x->life, x->ask);
-	if (x->ticket)
-		gate_cancel(x->life->gate, x->ticket);
-	child_kill(x->child);
+	load_run_stop(x->run);
 	fetch_cancel(x->fetch);
 	fetching_done(x->fetching);
 	while (x->waiters != NULL) {
@@ -177,37 +170,6 @@ on_loaded_inspect(void *arg, unsigned status, json_t *answer, const struct err *
 
 /* --- dind-image */
 
-static void
-take_failure(struct loading *x, const json_t *event)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
-	const char *rule = json_str(event, "rule", "");
-	size_t n = strspn(rule, letters);
-	int status = (int)json_num(event, "status", 500);
-
-	err_refuse(&x->failure, status < 400 || status > 599 ? 500 : status, "image-load", "%s",
-	    json_str(event, "message", "no reason given"));
-	if (n == 0 || n >= sizeof x->rule || rule[n] != '\0')
-		return;
-	memcpy(x->rule, rule, n + 1);
-	x->failure.rule = x->rule;
-}
-
-static void
-on_event(void *arg, const json_t *event)
-{
-	struct loading *x = arg;
-	const char *what = json_str(event, "event", "");
-
-	if (strcmp(what, "done") == 0) {
-		(void)snprintf(x->id, sizeof x->id, "%s", json_str(event, "imageId", ""));
-		(void)snprintf(
-		    x->manifest_id, sizeof x->manifest_id, "%s", json_str(event, "manifestId", ""));
-	} else if (strcmp(what, "error") == 0) {
-		take_failure(x, event);
-	}
-}
-
 /* A layer that the engine had has gone since, or it wants to see all of them: once more, with all of them. */
 static int
 try_whole(struct loading *x)
@@ -223,20 +185,23 @@ try_whole(struct loading *x)
 }
 
 static void
-on_end(void *arg, int status)
+on_run(void *arg, const struct load_end *end)
 {
 	struct loading *x = arg;
 
-	x->child = NULL;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && reference_is_id(x->id)) {
+	x->run = NULL;
+	x->failure = end->failure;
+	(void)snprintf(x->rule, sizeof x->rule, "%s", end->rule);
+	if (x->rule[0] != '\0')
+		x->failure.rule = x->rule;
+	if (end->failure.status == 0) {
 		x->result.fresh = 1;
+		memcpy(x->id, end->id, sizeof x->id);
+		memcpy(x->manifest_id, end->manifest_id, sizeof x->manifest_id);
 		ask_engine(x, on_loaded_inspect);
-		return;
-	}
-	if (x->failure.status == 0)
-		err_refuse(&x->failure, 500, "image-process", "dind-image ended without a result");
-	if (!try_whole(x))
+	} else if (!try_whole(x)) {
 		drop(x, x->failure.status < 500 ? FAULT_TASK : FAULT_WORKER);
+	}
 }
 
 static json_t *
@@ -252,43 +217,20 @@ make_job(const struct loading *x)
 	return job;
 }
 
-static void
-on_connected(void *arg, int fd, const struct err *why)
-{
-	struct loading *x = arg;
-	const char *argv[] = { x->life->settings->image_program, "load", NULL };
-	json_t *job;
-
-	x->ticket = 0;
-	if (fd < 0) {
-		fail(x, why, FAULT_WORKER);
-		return;
-	}
-	job = make_job(x);
-	x->child = child_start(x->life->loop, argv, job, fd, on_event, on_end, x, &x->failure);
-	json_decref(job);
-	if (x->child == NULL)
-		fail(x, &x->failure, FAULT_WORKER);
-}
-
 /* Takes file. */
 static void
 start_load(struct loading *x, char *file, const char *sha256, json_int_t size)
 {
-	static struct call c; /* 100 KiB */
 	struct err e = { 0 };
 
 	free(x->file);
 	x->file = file;
 	x->size = (uint64_t)size;
 	(void)snprintf(x->sha256, sizeof x->sha256, "%s", sha256);
-	if (held_expect(x->life, x->key, x->name, &e) < 0) {
+	if (held_expect(x->life, x->key, x->name, &e) < 0)
 		fail(x, &e, FAULT_WORKER);
-		return;
-	}
-	call_start(&c, ROUTE_IMAGE_LOAD, CALL_NS_IMAGE, life_api(x->life));
-	(void)call_add(&c, PARAM_QUIET, "1", &e);
-	x->ticket = gate_connect(x->life->gate, &c, on_connected, x);
+	else
+		x->run = load_run_start(x->life, make_job(x), on_run, x);
 }
 
 /* --- its bytes */

@@ -46,6 +46,22 @@ int held_add(const struct life *l, const char *key, const char *name, const char
 /* A name of a loaded image in a call of our own. */
 void held_call(const struct life *l, struct call *c, enum route route, const char *name);
 
+/* --- dind-image at work on a tarball: life_run.c */
+
+enum { LOAD_RULE_MAX = 48 };
+
+struct load_end {
+	char id[REFERENCE_ID_MAX];          /* what it loaded */
+	char manifest_id[REFERENCE_ID_MAX]; /* what an engine with the containerd store calls that, "" =
+	                                       nothing else */
+	struct err failure;                 /* status 0 = none */
+	char rule[LOAD_RULE_MAX];           /* of the failure, as dind-image said it, "" = failure.rule */
+};
+typedef void load_run_cb(void *arg, const struct load_end *end);
+/* Takes job (image/load.h says what is in it). Calls once, never from inside, and is gone then. */
+struct load_run *load_run_start(struct life *l, json_t *job, load_run_cb *cb, void *arg);
+void load_run_stop(struct load_run *r); /* without a call; NULL is fine */
+
 /* --- one content on its way: life_load.c */
 
 struct load_waiter {
