@@ -118,6 +118,10 @@ struct err;
 	    "never logged")                                                                                  \
 	X(STRING, cgroup_parent, "policy.cgroupParent", "", 0, 0, "", RELOAD,                                \
 	    "cgroup parent that every build is put under; empty: the engine's own")                          \
+	X(STRING, label, "policy.label", "", 0, 0, "", RELOAD,                                               \
+	    "Label that every image built for a task gets, with the task's id as its value: one more step "  \
+	    "in what "                                                                                       \
+	    "builds print; empty: none")                                                                     \
 	X(SIZE, build_memory, "policy.memory", "0", 0, INT64_MAX, "", RELOAD,                                \
 	    "Memory of a RUN step at most; 0: no limit of ours")                                             \
 	X(INT, build_cpus, "policy.cpus", "0", 0, 4096, "", RELOAD,                                          \

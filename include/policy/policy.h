@@ -40,6 +40,7 @@ struct policy {
 	int pull, add_urls, extra_hosts, registry_auth;
 	enum cache_mode cache;
 	char *cgroup_parent;            /* "" = the engine's own */
+	char *label;                    /* of every image that is built, its value the namespace; "" = none */
 	int64_t memory, cpus, shm_size; /* caps; 0 = none (shm_size: never above) */
 	unsigned api_usual; /* NN for a request without a version: the engine's own, once it is known */
 	unsigned api_min, api_max; /* NN of 1.NN; lowered and raised to what the engine speaks */

@@ -110,7 +110,19 @@ check_cachefrom(const struct call *c, const char *value)
 	return good;
 }
 
-/* Values that hold names of images. */
+/* The label of the task, and of no other. */
+static int
+check_labels(const struct call *c, const char *value, const struct policy *p)
+{
+	struct err ignored;
+	json_t *map = json_parse(value, strlen(value), &ignored);
+	int good = p->label[0] == '\0' || strcmp(json_str(map, p->label, ""), c->ns) == 0;
+
+	json_decref(map);
+	return good;
+}
+
+/* Values that hold names of images, or of the task. */
 static int
 check_names(const struct call *c, enum param param, const char *value, const struct policy *p)
 {
@@ -123,6 +135,8 @@ check_names(const struct call *c, enum param param, const char *value, const str
 		return names_in(c->ns, value, 0);
 	case PARAM_CACHEFROM:
 		return check_cachefrom(c, value);
+	case PARAM_LABELS:
+		return check_labels(c, value, p);
 	case PARAM_FROMIMAGE:
 		return p->pull && is_base(p, value);
 	case PARAM_REPO:
@@ -188,6 +202,7 @@ check_present(const struct call *c, const struct policy *p, struct err *e)
 		{ ROUTE_BUILD, PARAM_VERSION, 0 },
 		{ ROUTE_BUILD, PARAM_RM, 0 },
 		{ ROUTE_BUILD, PARAM_FORCERM, 0 },
+		{ ROUTE_BUILD, PARAM_LABELS, p->label[0] == '\0' },
 		{ ROUTE_BUILD, PARAM_NETWORKMODE, p->network[0] == '\0' },
 		{ ROUTE_BUILD, PARAM_CGROUPPARENT, p->cgroup_parent[0] == '\0' },
 		{ ROUTE_BUILD, PARAM_MEMORY, p->memory == 0 },

@@ -85,6 +85,30 @@ force_fixed(struct judge *j, struct err *e)
 	return 0;
 }
 
+/* Whose image it is stands in the image, too: in what the engine lists, and in the artifact. */
+static int
+force_label(struct judge *j, struct err *e)
+{
+	const char *given = j->value[PARAM_LABELS], *label = j->policy->label;
+	const struct param_row *row = param_by_id(ROUTE_BUILD, PARAM_LABELS);
+	struct err ignored;
+	json_t *map = given != NULL ? json_parse(given, strlen(given), &ignored) : json_object();
+	char *text;
+	int rc = 0;
+
+	if (label[0] != '\0' && json_object_get(map, label) != NULL)
+		rc = err_refuse(
+		    e, 403, row->rule, "%s: '%s' is set by the service, leave it out", row->key, label);
+	if (label[0] != '\0')
+		json_object_set_new(map, label, json_string(j->owned->ns));
+	text = json_text(map, 0);
+	if (rc == 0 && json_object_size(map) > 0)
+		rc = call_add(j->call, PARAM_LABELS, text, e);
+	free(text);
+	json_decref(map);
+	return rc;
+}
+
 /* The network that the operator names, or none when the task wants less. */
 static int
 force_network(struct judge *j, struct err *e)
@@ -232,7 +256,7 @@ judge_build(struct judge *j, struct err *e)
 		return -1;
 	if (take_forced(j, e) < 0 || check_limits(j, e) < 0)
 		return -1;
-	if (take_names(j, e) < 0 || force_fixed(j, e) < 0 || force_network(j, e) < 0)
+	if (take_names(j, e) < 0 || force_fixed(j, e) < 0 || force_label(j, e) < 0 || force_network(j, e) < 0)
 		return -1;
 	if (force_limits(j, e) < 0 || force_cache(j, e) < 0)
 		return -1;

@@ -33,7 +33,8 @@ static const struct param_row rows[] = {
 	    "a path inside the context")
 	ROW(BUILDARGS, "buildargs", BUILD, JSON_MAP, ALLOW, 0, KIB(48), 24, "build-args", NULL, NULL,
 	    "printed anew; BUILDKIT_* arguments are dropped: they mean nothing to the classic builder")
-	ROW(LABELS, "labels", BUILD, JSON_MAP, ALLOW, 0, KIB(48), 24, "build-labels", NULL, NULL, "printed anew")
+	ROW(LABELS, "labels", BUILD, JSON_MAP, REWRITE, 0, KIB(48), 24, "build-labels", NULL, NULL,
+	    "printed anew, with one more that names the task (policy.label), which a task does not set itself")
 	ROW(TARGET, "target", BUILD, WORD, ALLOW, 0, 128, 29, "build-target", NULL, NULL, "a stage of the Dockerfile")
 	ROW(CACHEFROM, "cachefrom", BUILD, JSON_LIST, REWRITE, 0, KIB(32), 25, "build-cache", NULL, NULL,
 	    "always sent as the task's own images (policy.cache): no step comes from another task's build")

@@ -68,6 +68,7 @@ policy_init(struct policy *p, const struct settings *s)
 	p->registry_auth = s->registry_auth != 0;
 	p->cache = cache < 0 ? CACHE_NONE : (enum cache_mode)cache;
 	p->cgroup_parent = mem_str(s->cgroup_parent);
+	p->label = mem_str(s->label);
 	p->memory = s->build_memory;
 	p->cpus = s->build_cpus;
 	p->shm_size = s->shm_size;
@@ -92,6 +93,7 @@ policy_copy(struct policy *to, const struct policy *from)
 	to->network = mem_str(from->network);
 	to->bases = copy_list(from->bases, from->base_count);
 	to->cgroup_parent = mem_str(from->cgroup_parent);
+	to->label = mem_str(from->label);
 	to->public_args = copy_list(from->public_args, from->public_arg_count);
 }
 
@@ -101,6 +103,7 @@ policy_done(struct policy *p)
 	free(p->network);
 	free_list(p->bases, p->base_count);
 	free(p->cgroup_parent);
+	free(p->label);
 	free_list(p->public_args, p->public_arg_count);
 	memset(p, 0, sizeof(*p));
 }

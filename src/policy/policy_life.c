@@ -70,12 +70,12 @@ list_json(char *const *items, size_t count)
 json_t *
 policy_json(const struct policy *p)
 {
-	json_t *v = json_pack("{s:s, s:o, s:s, s:b, s:s, s:b, s:b, s:b, s:s, s:I, s:I, s:I, s:i}", "mode",
-	    modes[p->mode], "baseImages", list_json(p->bases, p->base_count), "network", p->network, "pull",
-	    p->pull, "cache", policy_cache_word(p->cache), "addUrls", p->add_urls, "extraHosts",
-	    p->extra_hosts, "registryAuth", p->registry_auth, "cgroupParent", p->cgroup_parent, "memory",
-	    (json_int_t)p->memory, "cpus", (json_int_t)p->cpus, "shmSize", (json_int_t)p->shm_size, "apiMax",
-	    (int)p->api_max);
+	json_t *v = json_pack("{s:s, s:o, s:s, s:b, s:s, s:b, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:i}",
+	    "mode", modes[p->mode], "baseImages", list_json(p->bases, p->base_count), "network", p->network,
+	    "pull", p->pull, "cache", policy_cache_word(p->cache), "addUrls", p->add_urls, "extraHosts",
+	    p->extra_hosts, "registryAuth", p->registry_auth, "cgroupParent", p->cgroup_parent, "label",
+	    p->label, "memory", (json_int_t)p->memory, "cpus", (json_int_t)p->cpus, "shmSize",
+	    (json_int_t)p->shm_size, "apiMax", (int)p->api_max);
 	json_t *limits = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "requestNames",
 	    (json_int_t)p->request_names, "names", (json_int_t)p->names, "images", (json_int_t)p->images,
 	    "contextBytes", (json_int_t)p->context_bytes, "contextEntries", (json_int_t)p->context_entries,

@@ -5,7 +5,7 @@
  *   own ID [NAME...]          the task owns an image by these canonical names (before the first row)
  *   elsewhere ID              another task owns it as well
  *   policy [{...}]            the default policy, changed by these words: those of a task's own policy and
- *                             cgroupParent, shmSize, names, images, requestNames, apiMax
+ *                             cgroupParent, label, shmSize, names, images, requestNames, apiMax
  *   METHOD TARGET [Field:value...] => RULE ALLOW [METHOD TARGET...] [~text...] [!text...]   (":_" in a text
  * is ": ") METHOD TARGET [Field:value...] => RULE DENY STATUS [text] METHOD TARGET [Field:value...] => RULE
  * ANSWER STATUS [text]
@@ -101,6 +101,9 @@ do_policy(const char *text)
 	free(p->cgroup_parent);
 	p->cgroup_parent = mem_str(json_str(v, "cgroupParent", ""));
 	json_object_del(v, "cgroupParent");
+	free(p->label);
+	p->label = mem_str(json_str(v, "label", ""));
+	json_object_del(v, "label");
 	api = p->api_max;
 	shm = (size_t)p->shm_size;
 	take_number(v, "names", &p->names);

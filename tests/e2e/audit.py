@@ -238,6 +238,7 @@ def show():
     proxy = start()
     one, two = proxy.task(), proxy.task()
     work(proxy, one, 9)
+    time.sleep(0.01)  # times are in milliseconds: the two tasks' differ
     work(proxy, two, 3)
     everything = json.loads("[%s]" % ctl(proxy, "audit", "show", "--json")[1].strip().replace("\n", ","))
     moment = [r for r in everything if r.get("id") == two.id and r["event"] == "decision"][0]["time"]

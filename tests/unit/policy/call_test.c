@@ -28,8 +28,9 @@ struct pair {
 	const char *value;
 };
 
+#define LABELS "{\"dind.task\":\"" NS "\"}"
 #define FIXED                                                                                                \
-	{ PARAM_RM, "1" }, { PARAM_FORCERM, "1" },                                                           \
+	{ PARAM_RM, "1" }, { PARAM_FORCERM, "1" }, { PARAM_LABELS, LABELS },                                 \
 	{                                                                                                    \
 		PARAM_VERSION, "1"                                                                           \
 	}
@@ -38,7 +39,7 @@ static const struct row {
 	enum route route;
 	const char *ns;
 	unsigned api;
-	struct pair values[8];
+	struct pair values[9];
 	const char *rule; /* NULL: allowed */
 	const char *text;
 } rows[] = {
@@ -131,11 +132,20 @@ static const struct row {
 	{ ROUTE_BUILD, CALL_NS_IMAGE, 41, { FIXED, { PARAM_NOCACHE, "1" } }, "call-namespace",
 	    "a build of the keeper" },
 	{ ROUTE_BUILD, NS, 41,
-	    { { PARAM_RM, "1" }, { PARAM_FORCERM, "1" }, { PARAM_VERSION, "2" }, { PARAM_NOCACHE, "1" } },
+	    { { PARAM_RM, "1" }, { PARAM_FORCERM, "1" }, { PARAM_LABELS, LABELS }, { PARAM_VERSION, "2" },
+	        { PARAM_NOCACHE, "1" } },
 	    "build-buildkit", "BuildKit" },
 	{ ROUTE_BUILD, NS, 41,
-	    { { PARAM_RM, "0" }, { PARAM_FORCERM, "1" }, { PARAM_VERSION, "1" }, { PARAM_NOCACHE, "1" } },
+	    { { PARAM_RM, "0" }, { PARAM_FORCERM, "1" }, { PARAM_LABELS, LABELS }, { PARAM_VERSION, "1" },
+	        { PARAM_NOCACHE, "1" } },
 	    "build-rm", "rm=0" },
+	{ ROUTE_BUILD, NS, 41,
+	    { { PARAM_RM, "1" }, { PARAM_FORCERM, "1" }, { PARAM_VERSION, "1" }, { PARAM_NOCACHE, "1" } },
+	    "call-param", "no label of the task" },
+	{ ROUTE_BUILD, NS, 41,
+	    { { PARAM_RM, "1" }, { PARAM_FORCERM, "1" }, { PARAM_LABELS, "{\"dind.task\":\"" OTHER "\"}" },
+	        { PARAM_VERSION, "1" }, { PARAM_NOCACHE, "1" } },
+	    "call-name", "another task's label" },
 	{ ROUTE_BUILD, NS, 41, { FIXED, { PARAM_NOCACHE, "1" }, { PARAM_NETWORKMODE, "none" } }, NULL,
 	    "no network" },
 	{ ROUTE_BUILD, NS, 41, { FIXED, { PARAM_NOCACHE, "1" }, { PARAM_NETWORKMODE, "host" } },
@@ -339,6 +349,8 @@ main(void)
 
 	settings_init(&s);
 	policy_init(&policy, &s);
+	free(policy.label);
+	policy.label = mem_str("dind.task");
 	settings_done(&s);
 	checks();
 	forced();
