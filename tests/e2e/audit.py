@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 from proxy import Proxy, program
 from script import ScriptedEngine
